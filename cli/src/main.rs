@@ -1,0 +1,2 @@
+//! The `astrid` command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! From a capsule's sources to a deterministic archive

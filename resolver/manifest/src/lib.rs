@@ -1,0 +1,1 @@
+//! The files people write and the lock: types, parsing, validation, diagnostics, schemas

@@ -1,0 +1,1 @@
+//! Sources, solving, the lock, the planner, trust, apply, drift

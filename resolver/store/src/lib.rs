@@ -1,0 +1,1 @@
+//! Content-addressed blobs, hardened archives, generations, the journal

@@ -1,0 +1,1 @@
+//! Topics, access lists, routing and backpressure

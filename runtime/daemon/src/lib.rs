@@ -1,0 +1,1 @@
+//! The kernel and its socket in one process, and the client of it

@@ -1,0 +1,1 @@
+//! wasmtime, the host side of wit/, limits, compiled code

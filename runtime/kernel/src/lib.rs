@@ -1,0 +1,1 @@
+//! Boot, converge to a generation, lifecycle, dispatch, the uplink socket
