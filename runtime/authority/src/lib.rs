@@ -15,6 +15,8 @@
 //! | [`ceiling`] | what a policy forbids whatever was declared |
 //! | [`permission`] | the six disclosed permissions of a pack |
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod capability;
 pub mod ceiling;
 pub mod digest;
