@@ -1,0 +1,2 @@
+//! What the program really prints, exits with and leaves on disk.
+mod house;
