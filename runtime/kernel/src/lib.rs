@@ -1,1 +1,6 @@
-//! Boot, converge to a generation, lifecycle, dispatch, the uplink socket
+//! Boot, converge to a generation, lifecycle, dispatch, the uplink socket.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod payload;
+pub mod uplink;

@@ -1,0 +1,5 @@
+//! The kernel from outside: its socket, and fleets of real components.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod uplink;
