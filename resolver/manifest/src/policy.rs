@@ -1,0 +1,114 @@
+//! `etc/policy.toml`: what the owner of a home demands, and whom they believe.
+
+use schemars::JsonSchema;
+
+pub use crate::distro::{
+    AuthorityPolicy, Policy, PolicyChange, Provenance, SignerRule, SignerRuleIdentity, UngrantedImports,
+};
+
+use crate::diagnostic::{Diagnostics, Parsed, Position};
+use crate::distro::{keyword, read_policy};
+use crate::document::{Context, MAX_FILE_BYTES, Table, Unknown};
+
+/// What the owner of a home demands, and whom they believe.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HomePolicy {
+    /// Origins and keys whose acknowledgements and policies count.
+    #[schemars(default, rename = "believe")]
+    pub beliefs: Vec<Belief>,
+    /// Which acknowledgements count.
+    #[schemars(default)]
+    pub acks: AckRule,
+    /// What is demanded of everything.
+    #[schemars(default)]
+    pub policy: Policy,
+}
+
+/// `[[believe]]`: an origin or a key whose word counts.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+pub enum Belief {
+    /// An origin: a normalised URL, a verified identity, or an absolute path.
+    Origin {
+        /// The origin, exactly.
+        origin: String,
+        /// Where it is written.
+        #[schemars(skip)]
+        at: Position,
+    },
+    /// A key: `ed25519:` and its base64.
+    Key {
+        /// The key, exactly.
+        key: String,
+        /// Where it is written.
+        #[schemars(skip)]
+        at: Position,
+    },
+}
+
+/// Which acknowledgements count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum AckRule {
+    /// All of believed origins.
+    #[default]
+    Any,
+    /// Those signed by a key that the home lists.
+    Signed,
+}
+
+impl HomePolicy {
+    /// Reads `text`, which people know as `file`.
+    ///
+    /// # Errors
+    /// All complaints at once.
+    pub fn parse(file: &str, text: &str) -> Result<Parsed<Self>, Diagnostics> {
+        let context = Context::new(file, text, MAX_FILE_BYTES)?;
+        let policy = crate::document::toml::parse(&context)
+            .and_then(|node| Table::new(&context, node, "the file"))
+            .map(|table| read(&context, table));
+        context.finish(policy)
+    }
+
+    /// Says whether acknowledgements and policies of `origin` count.
+    #[must_use]
+    pub fn believes_origin(&self, origin: &str) -> bool {
+        self.beliefs
+            .iter()
+            .any(|belief| matches!(belief, Belief::Origin { origin: own, .. } if own == origin))
+    }
+
+    /// Says whether what is signed by `key` counts.
+    #[must_use]
+    pub fn believes_key(&self, key: &str) -> bool {
+        self.beliefs.iter().any(|belief| matches!(belief, Belief::Key { key: own, .. } if own == key))
+    }
+}
+
+fn read(context: &Context<'_>, mut table: Table<'_, '_>) -> HomePolicy {
+    let beliefs = table.tables("believe").into_iter().filter_map(|below| belief(context, below)).collect();
+    let acks = keyword(&mut table, "acks", &[("any", AckRule::Any), ("signed", AckRule::Signed)])
+        .unwrap_or_default();
+    let policy = table.table("policy").map(|below| read_policy(context, below)).unwrap_or_default();
+    table.finish(Unknown::Error);
+    HomePolicy { beliefs, acks, policy }
+}
+
+fn belief(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Belief> {
+    let (at, span) = (table.position(), table.span.clone());
+    let (origin, key) = (table.string("origin"), table.string("key"));
+    table.finish(Unknown::Error);
+    match (origin, key) {
+        (Some(origin), None) if !origin.trim().is_empty() => Some(Belief::Origin { origin, at }),
+        (None, Some(key)) if key.starts_with("ed25519:") => Some(Belief::Key { key, at }),
+        _ => {
+            context.error(
+                &span,
+                "believe",
+                "`[[believe]]` needs `origin`, or `key` as `ed25519:…`, not both",
+            );
+            None
+        }
+    }
+}
