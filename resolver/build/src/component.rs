@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use wasmparser::{ComponentExternalKind, Parser, Payload};
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload};
 use wit_component::ComponentEncoder;
 
 /// Why bytes are not a component, and can't become one.
@@ -58,6 +58,36 @@ pub fn componentise(bytes: &[u8]) -> Result<Vec<u8>, ComponentError> {
     strip(&component)
 }
 
+/// The version of the library that makes components, as it writes it into what it encodes.
+///
+/// # Errors
+/// When that library stops saying so, which a test would notice.
+pub fn encoder_version() -> Result<String, ComponentError> {
+    let missing = |error: &dyn std::fmt::Display| {
+        ComponentError::Malformed(format!("the encoder does not name its version: {error}"))
+    };
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve
+        .push_str("version.wit", "package astrid:version; world none {}")
+        .map_err(|error| missing(&error))?;
+    let world = resolve.select_world(&[package], None).map_err(|error| missing(&error))?;
+    let section = wit_component::metadata::encode(&resolve, world, wit_component::StringEncoding::UTF8, None)
+        .map_err(|error| missing(&error))?;
+    for payload in Parser::new(0).parse_all(&section) {
+        let Payload::CustomSection(custom) = payload.map_err(malformed)? else { continue };
+        let wasmparser::KnownCustom::Producers(fields) = custom.as_known() else { continue };
+        for field in fields {
+            for value in field.map_err(malformed)?.values {
+                let value = value.map_err(malformed)?;
+                if value.name == "wit-component" {
+                    return Ok(value.version.to_owned());
+                }
+            }
+        }
+    }
+    Err(missing(&"it names no producer"))
+}
+
 /// Reads the names that a component imports and exports at its outer level.
 ///
 /// # Errors
@@ -74,13 +104,16 @@ pub fn interfaces(bytes: &[u8]) -> Result<Interfaces, ComponentError> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    found.imports.insert(import.map_err(malformed)?.name.name.to_owned());
+                    let import = import.map_err(malformed)?;
+                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        found.imports.insert(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
                     let export = export.map_err(malformed)?;
-                    // A re-exported type is part of an interface's spelling, not something to call.
+                    // A type is part of an interface's spelling, not something to call.
                     if export.kind != ComponentExternalKind::Type {
                         found.exports.insert(export.name.name.to_owned());
                     }
@@ -115,9 +148,8 @@ fn rewrite(bytes: &[u8], is_component: bool) -> Result<Vec<u8>, ComponentError> 
         if id == CUSTOM_SECTION {
             continue;
         }
-        let stripped = (is_component && id == CORE_MODULE_SECTION)
-            .then(|| rewrite(body, false))
-            .transpose()?;
+        let stripped =
+            (is_component && id == CORE_MODULE_SECTION).then(|| rewrite(body, false)).transpose()?;
         let body = stripped.as_deref().unwrap_or(body);
         out.push(id);
         write_leb(&mut out, body.len());
@@ -168,15 +200,31 @@ mod tests {
     }
 
     #[test]
+    fn the_encoder_names_its_version() {
+        let version = encoder_version().unwrap();
+        assert!(version.starts_with(|first: char| first.is_ascii_digit()), "{version}");
+    }
+
+    #[test]
     fn bytes_that_are_not_wasm_are_refused() {
         assert!(matches!(componentise(b"#!/bin/sh"), Err(ComponentError::NotWasm)));
         assert!(matches!(interfaces(b"\0asm\x01\0\0\0"), Err(ComponentError::NotWasm)));
     }
 
     #[test]
-    fn a_module_without_an_interface_is_refused() {
-        let error = componentise(b"\0asm\x01\0\0\0").unwrap_err();
-        // An empty module has no exports; whichever way it is worded, it must not become a capsule.
+    fn a_module_whose_imports_no_interface_explains_is_refused() {
+        let module = wat::parse_str("(module (import \"env\" \"f\" (func)))").unwrap();
+        let error = componentise(&module).unwrap_err();
         assert!(matches!(error, ComponentError::NotEncodable(_)), "{error}");
+        assert!(error.to_string().contains("astrid-sdk"), "{error}");
+    }
+
+    #[test]
+    fn custom_sections_are_dropped_and_a_component_is_kept_as_it_is() {
+        let module = wat::parse_str("(module $named (func $f) (@custom \"note\" \"made here\"))").unwrap();
+        let component = componentise(&module).unwrap();
+        assert!(!component.windows(9).any(|bytes| bytes == b"made here"));
+        wasmparser::validate(&component).unwrap();
+        assert_eq!(componentise(&component).unwrap(), component);
     }
 }
