@@ -10,6 +10,7 @@
 //! | [`lock`] | `Distro.lock`: exactly what it became |
 //! | [`capsule`] | `Capsule.toml`: what a capsule asks for and offers |
 //! | [`pack`] | `pack.yaml`: what a pack says about itself |
+//! | [`component`] | what the bytes of a component can do |
 //! | [`trust`] | `trust/*.toml`: acknowledgements |
 //! | [`policy`] | `etc/policy.toml`: what the owner of a home demands |
 //! | [`source`] | where something comes from, in one syntax |
@@ -19,6 +20,7 @@
 
 mod canonical;
 pub mod capsule;
+pub mod component;
 pub mod diagnostic;
 pub mod distro;
 mod document;
@@ -34,6 +36,9 @@ pub mod trust;
 pub mod version;
 
 pub use capsule::{CapsuleManifest, Strictness};
+pub use component::{
+    ComponentError, ComponentSurface, EffectiveAuthority, UngrantedImport, effective_authority, inspect,
+};
 pub use diagnostic::{Diagnostic, Diagnostics, Parsed, Position, Severity};
 pub use distro::{Distro, manifest_hash};
 pub use document::{MAX_DEPTH, MAX_ENTRIES, MAX_FILE_BYTES, MAX_LOCK_BYTES};
