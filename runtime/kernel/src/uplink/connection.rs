@@ -176,7 +176,9 @@ impl Connections {
         match frame::encode(&outbound, MAX_FRAME_BYTES) {
             Ok(frame) => {
                 let frame: Frame = frame.into();
-                wanting.for_each(|connection| connection.send(Arc::clone(&frame)));
+                for connection in wanting {
+                    connection.send(Arc::clone(&frame));
+                }
             }
             Err(error) => {
                 tracing::warn!(topic = %event.topic, %error, "an event is not delivered to clients")
