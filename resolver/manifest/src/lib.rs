@@ -13,6 +13,9 @@
 //! | [`component`] | what the bytes of a component can do |
 //! | [`trust`] | `trust/*.toml`: acknowledgements |
 //! | [`policy`] | `etc/policy.toml`: what the owner of a home demands |
+//! | [`edit`] | changes of a declaration that keep comments |
+//! | [`schema`] | JSON Schemas, for editors |
+//! | [`validate`] | checking a file by its name |
 //! | [`source`] | where something comes from, in one syntax |
 //! | [`signer`], [`subject`], [`version`], [`template`], [`period`] | the values in those files |
 
@@ -24,15 +27,18 @@ pub mod component;
 pub mod diagnostic;
 pub mod distro;
 mod document;
+pub mod edit;
 pub mod lock;
 pub mod pack;
 pub mod period;
 pub mod policy;
+pub mod schema;
 pub mod signer;
 pub mod source;
 pub mod subject;
 pub mod template;
 pub mod trust;
+pub mod validate;
 pub mod version;
 
 pub use capsule::{CapsuleManifest, Strictness};

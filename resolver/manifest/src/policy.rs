@@ -112,3 +112,34 @@ fn belief(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Belief> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_read() {
+        let text = "acks = \"signed\"\n[[believe]]\norigin = \"https://example.org/fleet\"\n[[believe]]\nkey = \"ed25519:AAAA\"\n\
+            [policy]\nmin-age = \"3d\"\n[policy.authority]\ndeny = [\"host_process\"]\n";
+        let policy = HomePolicy::parse("policy.toml", text).unwrap().value;
+        assert!(policy.believes_origin("https://example.org/fleet") && policy.believes_key("ed25519:AAAA"));
+        assert!(!policy.believes_origin("https://example.org/fleet2"));
+        assert_eq!(policy.acks, AckRule::Signed);
+        assert_eq!(HomePolicy::parse("policy.toml", "").unwrap().value, HomePolicy::default());
+    }
+
+    #[test]
+    fn other_texts_are_denied() {
+        for text in [
+            "[[believe]]\n",
+            "[[believe]]\norigin = \"a\"\nkey = \"ed25519:x\"\n",
+            "[[believe]]\nkey = \"rsa:x\"\n",
+            "acks = \"none\"\n",
+            "[policy.authority]\ndeny = [\"everything\"]\n",
+            "[policy]\nprovenance = \"required\"\n",
+            "typo = 1\n",
+        ] {
+            assert!(HomePolicy::parse("policy.toml", text).is_err(), "{text:?}");
+        }
+    }
+}

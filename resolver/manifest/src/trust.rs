@@ -197,3 +197,59 @@ fn ack(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Ack> {
         place,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ZERO: &str = "blake3:0000000000000000000000000000000000000000000000000000000000000000";
+
+    fn text(more: &str) -> String {
+        format!(
+            "[[ack]]\nsubject = \"pack:media_tools\"\nversion = \"1.4.0\"\ncontent = \"{ZERO}\"\nauthority = \"{ZERO}\"\nsigner = \"unsigned\"\npermissions = [{{ id = \"network\", reason = \"a \\\"b\\\"\", services = [\"api.example.org\"] }}]\nby = \"Ann <ann@example.org>\"\nat = 2026-11-20T12:00:00Z\n{more}"
+        )
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let file = AckFile::parse("trust/a.toml", &text("expires = 2027-05-20T00:00:00Z\n")).unwrap().value;
+        assert_eq!(file.to_toml(), text("expires = 2027-05-20T00:00:00Z\n"));
+        let ack = &file.acks[0];
+        assert_eq!(ack.permissions[0].services, ["api.example.org"]);
+        assert!(ack.is_expired("2027-05-20T00:00:00Z".parse().unwrap()));
+        assert!(!ack.is_expired("2027-05-19T23:59:59Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_signature_is_over_all_else() {
+        let plain = AckFile::parse("a", &text("")).unwrap().value.acks.remove(0);
+        let signed = AckFile::parse("a", &text("signature = \"x\"\n")).unwrap().value.acks.remove(0);
+        assert_eq!(plain.signed_bytes(), signed.signed_bytes());
+        let other = Ack { by: "Eve".to_owned(), ..plain.clone() };
+        assert_ne!(plain.signed_bytes(), other.signed_bytes());
+    }
+
+    #[test]
+    fn other_texts_are_denied() {
+        for (from, to, rule) in [
+            ("pack:media_tools", "media_tools", "subject"),
+            ("2026-11-20T12:00:00Z", "2026-11-20", "timestamp"),
+            ("blake3:0", "blake3:", "digest"),
+            ("by =", "bye =", "unknown-key"),
+            ("\"unsigned\"", "\"trusted\"", "signer"),
+            ("\"network\"", "\"net\"", "permission-id"),
+        ] {
+            let complaints = AckFile::parse("a", &text("").replacen(from, to, 1)).expect_err(from);
+            assert!(complaints.has_rule(rule), "{complaints}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,200}") {
+            let _ = AckFile::parse("a", &text);
+        }
+    }
+}

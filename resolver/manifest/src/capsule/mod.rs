@@ -13,9 +13,6 @@ use schemars::JsonSchema;
 use semver::{Version, VersionReq};
 use serde::Serialize;
 
-#[cfg(test)]
-pub(crate) use read::{CLI_RESERVED, TABLES};
-
 use crate::diagnostic::{Diagnostics, Parsed, Position};
 use crate::source::SourcePath;
 

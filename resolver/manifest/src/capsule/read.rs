@@ -20,23 +20,8 @@ use crate::source::SourcePath;
 use crate::version::{CargoRequirement, FullVersion};
 
 /// Verbs of `astrid capsule` that no capsule may take.
-pub(crate) const CLI_RESERVED: [&str; 12] = [
+const CLI_RESERVED: [&str; 12] = [
     "new", "install", "update", "list", "remove", "tree", "deps", "build", "check", "config", "show", "help",
-];
-
-/// The tables of a manifest and the header that begins one, for the test of the schema.
-#[cfg(test)]
-pub(crate) const TABLES: &[(&str, &str)] = &[
-    ("", ""),
-    ("package", "[package]\n"),
-    ("component", "[[component]]\n"),
-    ("capabilities", "[capabilities]\n"),
-    ("env", "[env.x]\n"),
-    ("command", "[[command]]\n"),
-    ("mcp_server", "[[mcp_server]]\n"),
-    ("uplink", "[[uplink]]\n"),
-    ("context_file", "[[context_file]]\n"),
-    ("tool", "[[tool]]\n"),
 ];
 
 pub(super) fn parse(

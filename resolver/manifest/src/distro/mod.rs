@@ -17,8 +17,6 @@ pub use policy::{
     AuthorityPolicy, Policy, PolicyChange, Provenance, SignerRule, SignerRuleIdentity, UngrantedImports,
 };
 pub(crate) use policy::{keyword, read as read_policy};
-#[cfg(test)]
-pub(crate) use read::KEYS;
 pub(crate) use read::string_of as read_string;
 
 use crate::diagnostic::{Diagnostics, Parsed, Position};

@@ -16,20 +16,6 @@ use crate::document::{Context, MAX_FILE_BYTES, Node, Table, Text, Unknown, Value
 use crate::source::{GitRef, Source, SourceError, SourcePath, is_ref_name};
 use crate::version::{CargoRequirement, FullVersion, Requirement};
 
-/// The keys of the tables, for the test that compares them with the schema.
-#[cfg(test)]
-pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("", ""),
-    ("distro", "[distro]\n"),
-    ("capsule", "[[capsule]]\n"),
-    ("pack", "[[pack]]\n"),
-    ("index", "[[index]]\n"),
-    ("policy", "[policy]\n"),
-    ("invites", "[invites]\n"),
-    ("branding", "[branding]\n"),
-    ("reconcile", "[reconcile]\n"),
-];
-
 /// Largest icon, in bytes of text.
 const MAX_ICON_BYTES: usize = 65_536;
 

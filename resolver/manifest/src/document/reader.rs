@@ -254,6 +254,8 @@ impl<'c, 'a> Table<'c, 'a> {
 
     /// Complains about the keys that are left.
     pub(crate) fn finish(self, unknown: Unknown) {
+        #[cfg(test)]
+        asked::note(&self.name, &self.known);
         for (key, _) in self.entries.iter().filter(|(_, node)| node.is_some()) {
             let message = format!("unknown key `{}` in {}", shown(&key.name), self.name);
             let help = self.suggest(&key.name);
@@ -325,5 +327,25 @@ pub(crate) fn to_json(node: Node<'_>) -> serde_json::Value {
         Value::Table(entries) => serde_json::Value::Object(
             entries.into_iter().map(|(key, node)| (key.name.into_owned(), to_json(node))).collect(),
         ),
+    }
+}
+
+/// Which keys were asked for, by table: what tests compare the schemas with.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::cell::RefCell;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    thread_local! {
+        static ASKED: RefCell<BTreeMap<String, BTreeSet<&'static str>>> = RefCell::default();
+    }
+
+    pub(super) fn note(table: &str, keys: &[&'static str]) {
+        ASKED.with_borrow_mut(|asked| asked.entry(table.to_owned()).or_default().extend(keys));
+    }
+
+    /// What was asked for on this thread since the last call.
+    pub(crate) fn take() -> BTreeMap<String, BTreeSet<&'static str>> {
+        ASKED.take()
     }
 }
