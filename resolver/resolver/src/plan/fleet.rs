@@ -1,0 +1,209 @@
+//! What the planner compares: the artifacts of a lock, one flat fact sheet each.
+
+use std::collections::BTreeMap;
+
+use astrid_authority::{AuthoritySet, CapsuleName, Digest, DistroId, EnvKey, PackId, Permission};
+use astrid_manifest::lock::{Lock, LockedCapsule, LockedPack};
+use astrid_manifest::signer::Signer;
+use astrid_manifest::subject::Subject;
+use semver::Version;
+use crate::error::Result;
+
+/// A capsule or pack as a lock pins it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its version, as the lock writes it.
+    pub version: String,
+    /// Where it comes from, as the lock writes it.
+    pub source: String,
+    /// The source is a folder or file of this machine or repository.
+    pub is_local: bool,
+    /// Digest of everything it holds.
+    pub content: Digest,
+    /// Digest of what it may do.
+    pub authority: Digest,
+    /// Digest of the permissions that a pack discloses.
+    pub permissions: Option<Digest>,
+    /// Who signed it.
+    pub signer: Signer,
+    /// Which kind of provenance was verified.
+    pub provenance: Option<String>,
+    /// Digest of the texts of its tools.
+    pub tools: Option<Digest>,
+    /// The pack that brought it.
+    pub pack: Option<PackId>,
+}
+
+impl From<&LockedCapsule> for Artifact {
+    fn from(locked: &LockedCapsule) -> Self {
+        Self {
+            version: locked.version.to_string(),
+            source: locked.source.to_string(),
+            is_local: !locked.source.is_remote(),
+            content: locked.content,
+            authority: locked.authority,
+            permissions: None,
+            signer: locked.signer.clone(),
+            provenance: locked.provenance.clone(),
+            tools: locked.tools,
+            pack: locked.pack.clone(),
+        }
+    }
+}
+
+impl From<&LockedPack> for Artifact {
+    fn from(locked: &LockedPack) -> Self {
+        Self {
+            version: locked.version.clone(),
+            source: locked.source.to_string(),
+            is_local: !locked.source.is_remote(),
+            content: locked.content,
+            authority: locked.authority,
+            permissions: Some(locked.permissions),
+            signer: locked.signer.clone(),
+            provenance: locked.provenance.clone(),
+            tools: None,
+            pack: None,
+        }
+    }
+}
+
+impl From<&Lock> for Fleet {
+    fn from(lock: &Lock) -> Self {
+        let capsules = lock
+            .capsules
+            .iter()
+            .map(|locked| (Subject::Capsule(locked.name.clone()), Artifact::from(locked)));
+        let packs = lock.packs.iter().map(|locked| (Subject::Pack(locked.id.clone()), Artifact::from(locked)));
+        Self {
+            distro: lock.distro.id.clone(),
+            version: lock.distro.version.clone(),
+            artifacts: capsules.chain(packs).collect(),
+        }
+    }
+}
+
+/// The artifacts of one lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// The distro's id.
+    pub distro: DistroId,
+    /// The distro's version.
+    pub version: Version,
+    /// Capsules and packs.
+    pub artifacts: BTreeMap<Subject, Artifact>,
+}
+
+impl Fleet {
+    /// The capsules that no pack brought, by name.
+    pub fn own_capsules(&self) -> impl Iterator<Item = (&CapsuleName, &Artifact)> {
+        self.artifacts.iter().filter_map(|(subject, artifact)| match (subject, &artifact.pack) {
+            (Subject::Capsule(name), None) => Some((name, artifact)),
+            _ => None,
+        })
+    }
+
+    /// What `trust distro <id>` acknowledges, in the form of one artifact.
+    ///
+    /// Its content is the digest over name, content, authority and signer of every capsule that no
+    /// pack brought, sorted by name.
+    #[must_use]
+    pub fn own_capsules_digests(&self) -> OwnCapsules {
+        let mut content = Vec::new();
+        let mut authority = Vec::new();
+        let signers: Vec<Vec<u8>> =
+            self.own_capsules().map(|(_, artifact)| signer_bytes(&artifact.signer)).collect();
+        for ((name, artifact), signer) in self.own_capsules().zip(&signers) {
+            content.push(name.as_str().as_bytes());
+            content.push(artifact.content.as_bytes().as_slice());
+            content.push(artifact.authority.as_bytes().as_slice());
+            content.push(signer);
+            authority.push(name.as_str().as_bytes());
+            authority.push(artifact.authority.as_bytes().as_slice());
+        }
+        OwnCapsules {
+            content: Digest::of_parts("astrid:distro-capsules:v1", content),
+            authority: Digest::of_parts("astrid:distro-authority:v1", authority),
+        }
+    }
+}
+
+/// Digests over the capsules that no pack brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnCapsules {
+    /// Over name, content, authority and signer of each: what `--trust=distro:<id>@<digest>` names.
+    pub content: Digest,
+    /// Over name and authority of each.
+    pub authority: Digest,
+}
+
+/// A form of a signer in which no two signers are the same bytes.
+fn signer_bytes(signer: &Signer) -> Vec<u8> {
+    // The variants can't fail to serialise: they hold nothing but texts.
+    serde_json::to_vec(signer).unwrap_or_default()
+}
+
+/// What a capsule may do, and what its manifest claims in vain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Enforced {
+    /// What the manifest grants and the bytes can use. The kernel enforces it.
+    pub granted: AuthoritySet,
+    /// What the manifest claims and the bytes can't use.
+    pub unused: AuthoritySet,
+}
+
+/// Says what artifacts may do. Asked only about artifacts that changed, or under a changed policy.
+pub trait AuthorityOf {
+    /// What the kernel enforces for a capsule.
+    ///
+    /// # Errors
+    /// When it is not known.
+    fn enforced(&self, capsule: &CapsuleName) -> Result<Enforced>;
+    /// What a pack discloses. Nothing enforces it.
+    ///
+    /// # Errors
+    /// When it is not known.
+    fn disclosed(&self, pack: &PackId) -> Result<Vec<Permission>>;
+}
+
+/// The authority of a fleet, in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authorities {
+    /// Of the capsules.
+    pub enforced: BTreeMap<CapsuleName, Enforced>,
+    /// Of the packs.
+    pub disclosed: BTreeMap<PackId, Vec<Permission>>,
+}
+
+impl AuthorityOf for Authorities {
+    fn enforced(&self, capsule: &CapsuleName) -> Result<Enforced> {
+        self.enforced.get(capsule).cloned().ok_or_else(|| {
+            crate::error::Error::corrupt(format!("the authority of capsule `{capsule}` is not recorded"))
+        })
+    }
+
+    fn disclosed(&self, pack: &PackId) -> Result<Vec<Permission>> {
+        self.disclosed.get(pack).cloned().ok_or_else(|| {
+            crate::error::Error::corrupt(format!("the permissions of pack `{pack}` are not recorded"))
+        })
+    }
+}
+
+/// A configuration value, without the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingFact {
+    /// A text, by its digest under the home's key.
+    Text(Digest),
+    /// A stored secret, by the digest of the text around it.
+    StoredSecret(Digest),
+    /// A secret that the apply will store.
+    NewSecret(Digest),
+    /// A value that somebody will be asked for.
+    Unknown {
+        /// It will be a secret.
+        secret: bool,
+    },
+}
+
+/// The configuration values of a fleet, without the values.
+pub type SettingFacts = BTreeMap<(CapsuleName, EnvKey), SettingFact>;

@@ -1,0 +1,165 @@
+//! The highest that this home has seen: versions of distros, signers and provenance of subjects.
+//!
+//! Floors only rise. Neither a rollback nor a repository lowers them, so that an old version with a
+//! known hole can't come back unnoticed.
+
+use std::collections::BTreeMap;
+
+use astrid_authority::DistroId;
+use astrid_manifest::signer::Signer;
+use astrid_manifest::subject::Subject;
+use semver::Version;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::plan::fleet::Fleet;
+
+/// Who signed a subject when it was last applied, and what was proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectFloor {
+    /// The signer.
+    pub signer: Signer,
+    /// The kind of provenance.
+    pub provenance: Option<String>,
+}
+
+impl SubjectFloor {
+    /// Says whether somebody signed it.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        !self.signer.is_unsigned()
+    }
+}
+
+/// The home's floors.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Floors {
+    distros: BTreeMap<(String, DistroId), Version>,
+    subjects: BTreeMap<Subject, SubjectFloor>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct File {
+    format_version: u32,
+    #[serde(default, rename = "distro", skip_serializing_if = "Vec::is_empty")]
+    distros: Vec<DistroEntry>,
+    #[serde(default, rename = "subject", skip_serializing_if = "Vec::is_empty")]
+    subjects: Vec<SubjectEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DistroEntry {
+    origin: String,
+    id: DistroId,
+    version: Version,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubjectEntry {
+    subject: Subject,
+    signer: Signer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provenance: Option<String>,
+}
+
+impl Floors {
+    /// Where the home keeps them, under `trust/`.
+    pub const FILE: &'static str = "floors.toml";
+
+    /// Parses the text of [`Self::FILE`].
+    ///
+    /// # Errors
+    /// When the text is not what this program writes. A damaged file is never taken as an empty one.
+    pub fn parse(text: &str) -> Result<Self> {
+        let file: File = parse_own(Self::FILE, text)?;
+        if file.format_version != 1 {
+            return Err(newer(Self::FILE, file.format_version));
+        }
+        let distros = file.distros.into_iter().map(|entry| ((entry.origin, entry.id), entry.version)).collect();
+        let subjects = file
+            .subjects
+            .into_iter()
+            .map(|entry| (entry.subject, SubjectFloor { signer: entry.signer, provenance: entry.provenance }))
+            .collect();
+        Ok(Self { distros, subjects })
+    }
+
+    /// The text of [`Self::FILE`].
+    ///
+    /// # Errors
+    /// Never for floors of ours.
+    pub fn write(&self) -> Result<String> {
+        let distros = self.distros.iter().map(|((origin, id), version)| DistroEntry {
+            origin: origin.clone(),
+            id: id.clone(),
+            version: version.clone(),
+        });
+        let subjects = self.subjects.iter().map(|(subject, floor)| SubjectEntry {
+            subject: subject.clone(),
+            signer: floor.signer.clone(),
+            provenance: floor.provenance.clone(),
+        });
+        write_own(
+            Self::FILE,
+            &File { format_version: 1, distros: distros.collect(), subjects: subjects.collect() },
+        )
+    }
+
+    /// The highest version of a distro that was applied from this origin.
+    #[must_use]
+    pub fn distro(&self, origin: &str, id: &DistroId) -> Option<&Version> {
+        self.distros.get(&(origin.to_owned(), id.clone()))
+    }
+
+    /// Who signed a subject before.
+    #[must_use]
+    pub fn subject(&self, subject: &Subject) -> Option<&SubjectFloor> {
+        self.subjects.get(subject)
+    }
+
+    /// Raises the floors to what was applied.
+    ///
+    /// `accepted` names the subjects whose new signer, or lack of one, somebody accepted: only there
+    /// a signature gives way to another.
+    pub fn raise(&mut self, origin: &str, fleet: &Fleet, accepted: &[Subject]) {
+        let key = (origin.to_owned(), fleet.distro.clone());
+        if self.distros.get(&key).is_none_or(|highest| fleet.version > *highest) {
+            self.distros.insert(key, fleet.version.clone());
+        }
+        for (subject, artifact) in &fleet.artifacts {
+            let seen = SubjectFloor { signer: artifact.signer.clone(), provenance: artifact.provenance.clone() };
+            let keeps = self.subjects.get(subject).is_some_and(|floor| {
+                floor.is_signed() && floor.signer != seen.signer
+                    || floor.provenance.is_some() && seen.provenance.is_none()
+            });
+            if !keeps || accepted.contains(subject) {
+                self.subjects.insert(subject.clone(), seen);
+            }
+        }
+    }
+}
+
+/// Parses a file that only this program writes.
+pub(crate) fn parse_own<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
+    toml_edit::de::from_str(text).map_err(|error| {
+        Error::corrupt(format!("the home's `{file}` can't be read"))
+            .hint("restore it from a backup; it is not replaced by an empty one, because it protects you")
+            .caused_by(error)
+    })
+}
+
+/// Writes a file that only this program reads.
+pub(crate) fn write_own<T: Serialize>(file: &str, value: &T) -> Result<String> {
+    toml_edit::ser::to_string_pretty(value)
+        .map_err(|error| Error::failed(format!("`{file}` can't be written")).caused_by(error))
+}
+
+/// The file is of a format that this program does not know.
+pub(crate) fn newer(file: &str, version: u32) -> Error {
+    Error::invalid(format!("the home's `{file}` has format version {version}, which this version does not know"))
+        .hint("use the program that wrote it, or a newer one")
+}

@@ -1,0 +1,290 @@
+//! Each rule of trust beside the attack that it stops.
+
+use astrid_authority::Digest;
+use astrid_manifest::policy::AckRule;
+use astrid_manifest::signer::Signer;
+use astrid_manifest::subject::Subject;
+use astrid_manifest::trust::{Ack, AckFile};
+use jiff::{SignedDuration, Timestamp};
+
+use super::acknowledgement::{Acknowledgements, Conditions, Revocations};
+use super::flags::{Flags, TrustFlag};
+use super::grant::{Caller, Prompt, Request, TrustedPlan, grant};
+use crate::error::{ErrorKind, Result};
+use crate::plan::document::Evidence;
+use crate::plan::fixture::World;
+use crate::plan::{Plan, PlanDocument};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn later(hours: i64) -> Timestamp {
+    now() + SignedDuration::from_hours(hours)
+}
+
+fn conditions(revocations: &Revocations) -> Conditions<'_> {
+    Conditions { now: now(), rule: AckRule::Any, repository_counts: false, revocations }
+}
+
+fn none() -> Acknowledgements {
+    Acknowledgements::new(&conditions(&Revocations::default()))
+}
+
+fn world() -> World {
+    World::new().pack("media_tools", "one", "fetches media").capsule("fs", "@acme/fs", "one", &["uplink"])
+}
+
+fn pack_only() -> World {
+    World::new().pack("media_tools", "one", "fetches media")
+}
+
+fn acks(plan: &Plan) -> AckFile {
+    AckFile { acks: plan.candidates().iter().map(|own| own.acknowledge("Ada", later(-1))).collect() }
+}
+
+fn run(plan: Plan, acknowledgements: &Acknowledgements, flags: &Flags) -> Result<TrustedPlan> {
+    grant(plan, acknowledgements, flags, None, Caller { by: "Ada", now: now() })
+}
+
+/// Types these texts, in order, and remembers what it was asked for.
+#[derive(Default)]
+struct Typist {
+    answers: Vec<&'static str>,
+    asked: Vec<String>,
+}
+
+impl Prompt for Typist {
+    fn ask(&mut self, _: &PlanDocument, request: &Request<'_>) -> Result<Option<String>> {
+        self.asked.push(request.expected());
+        Ok((!self.answers.is_empty()).then(|| self.answers.remove(0).to_owned()))
+    }
+}
+
+fn typed(plan: Plan, answers: &[&'static str]) -> (Result<TrustedPlan>, Vec<String>) {
+    let mut typist = Typist { answers: answers.to_vec(), asked: Vec::new() };
+    let granted = grant(plan, &none(), &Flags::default(), Some(&mut typist), Caller { by: "Ada", now: now() });
+    (granted, typist.asked)
+}
+
+#[test]
+fn one_text_is_typed_per_pack_and_one_for_all_other_capsules() {
+    let world = world().capsule("kv", "@acme/kv", "one", &[]);
+    let (granted, asked) = typed(world.plan().unwrap(), &["trust media_tools\n", " trust distro starter "]);
+    let granted = granted.unwrap();
+    assert_eq!(asked, ["trust media_tools", "trust distro starter"]);
+    assert_eq!(granted.acks().len(), 3);
+    assert!(granted.evidence().iter().all(|(_, evidence)| *evidence == Evidence::Prompt));
+}
+
+#[test]
+fn another_text_is_no_trust_denied() {
+    for answer in ["y", "yes", "Trust media_tools", "trust media_tool", "trust  media_tools", "trust", ""] {
+        let (granted, _) = typed(pack_only().plan().unwrap(), &[answer]);
+        assert_eq!(granted.unwrap_err().kind(), ErrorKind::Failed, "{answer}");
+    }
+    let (granted, _) = typed(pack_only().plan().unwrap(), &[]);
+    assert!(granted.is_err(), "the end of input");
+}
+
+#[test]
+fn without_a_terminal_the_refusal_names_the_pack_and_the_whole_digest_denied() {
+    let plan = world().plan().unwrap();
+    let content = plan.document().trust.needed[1].content;
+    let refused = run(plan, &none(), &Flags::default()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TrustRequired);
+    let hint = refused.next_step().unwrap();
+    assert!(hint.contains(&format!("--trust=pack:media_tools@{content}")), "{hint}");
+    assert!(hint.contains("--trust=distro:starter@blake3:"), "{hint}");
+}
+
+#[test]
+fn a_bound_flag_trusts_that_content_only() {
+    let plan = pack_only().plan().unwrap();
+    let content = plan.document().trust.needed[0].content;
+    let flag = TrustFlag { subject: "pack:media_tools".parse().unwrap(), digest: content };
+    let flags = Flags { trust: vec![flag], ..Flags::default() };
+    assert_eq!(run(plan, &none(), &flags).unwrap().evidence()[0].1, Evidence::Flag);
+    let replaced = pack_only().pack("media_tools", "evil", "fetches media").plan().unwrap();
+    assert_eq!(run(replaced, &none(), &flags).unwrap_err().kind(), ErrorKind::TrustRequired);
+    let renamed = World::new().pack("other_tools", "one", "fetches media").plan().unwrap();
+    assert_eq!(run(renamed, &none(), &flags).unwrap_err().kind(), ErrorKind::TrustRequired, "a moved id");
+}
+
+#[test]
+fn a_flag_for_the_distro_covers_its_capsules_and_no_pack_denied() {
+    let plan = world().plan().unwrap();
+    let digest = plan.document().trust.distro.as_ref().unwrap().digest;
+    let flag = TrustFlag { subject: "distro:starter".parse().unwrap(), digest };
+    let flags = Flags { trust: vec![flag], ..Flags::default() };
+    let refused = run(plan, &none(), &flags).unwrap_err();
+    assert!(refused.message().contains("pack:media_tools"), "{refused}");
+    let capsules = World::new().capsule("fs", "@acme/fs", "one", &["uplink"]);
+    let trusted = run(capsules.plan().unwrap(), &none(), &flags).unwrap();
+    assert_eq!(trusted.evidence().len(), 1);
+    for changed in [
+        capsules.clone().capsule("fs", "@acme/fs", "two", &["uplink"]),
+        capsules.clone().capsule("fs", "@acme/fs", "one", &["uplink", "net:*"]),
+        capsules.clone().edit("capsule:fs", |fs| fs.signer = Signer::Key("ed25519:A".to_owned())),
+        capsules.clone().capsule("kv", "./kv", "one", &[]),
+    ] {
+        assert_eq!(run(changed.plan().unwrap(), &none(), &flags).unwrap_err().kind(), ErrorKind::TrustRequired);
+    }
+}
+
+#[test]
+fn an_acknowledgement_of_the_home_counts() {
+    let plan = world().plan().unwrap();
+    let home = none().with_home("trust/all.toml", acks(&plan));
+    let trusted = run(plan, &home, &Flags::default()).unwrap();
+    assert_eq!(trusted.evidence()[0].1, Evidence::File("trust/all.toml".to_owned()));
+}
+
+#[test]
+fn a_repository_does_not_trust_itself_denied() {
+    let plan = world().plan().unwrap();
+    let revocations = Revocations::default();
+    let own = none().with_repository("trust/all.toml", acks(&plan));
+    let refused = run(plan.clone(), &own, &Flags::default()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TrustRequired);
+    assert!(refused.to_string().contains("does not believe"), "{refused}");
+    let believed = Conditions { repository_counts: true, ..conditions(&revocations) };
+    let own = Acknowledgements::new(&believed).with_repository("trust/all.toml", acks(&plan));
+    assert!(run(plan, &own, &Flags::default()).is_ok());
+}
+
+#[test]
+fn any_difference_voids_an_acknowledgement_denied() {
+    let plan = pack_only().plan().unwrap();
+    let good = acks(&plan).acks[0].clone();
+    let edits: [(&str, fn(&mut Ack)); 8] = [
+        ("content", |ack| ack.content = Digest::of(b"evil")),
+        ("authority", |ack| ack.authority = Digest::of(b"evil")),
+        ("signer", |ack| ack.signer = Signer::Key("ed25519:A".to_owned())),
+        ("version", |ack| ack.version = "1.0.1".to_owned()),
+        ("reason", |ack| ack.permissions[0].reason = "does nothing at all".to_owned()),
+        ("permissions", |ack| ack.permissions.clear()),
+        ("expired", |ack| ack.expires = Some(now())),
+        ("future", |ack| ack.at = later(1)),
+    ];
+    for (what, edit) in edits {
+        let mut ack = good.clone();
+        edit(&mut ack);
+        let home = none().with_home("trust/x.toml", AckFile { acks: vec![ack] });
+        let refused = run(plan.clone(), &home, &Flags::default()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::TrustRequired, "{what}");
+        assert!(refused.to_string().contains("has no effect"), "{what}: {refused}");
+    }
+    let mut moved = good;
+    moved.subject = "pack:other".parse().unwrap();
+    let home = none().with_home("trust/x.toml", AckFile { acks: vec![moved] });
+    assert!(run(plan, &home, &Flags::default()).is_err());
+}
+
+#[test]
+fn changed_bytes_need_trust_again_denied() {
+    let first = pack_only();
+    let home = none().with_home("trust/x.toml", acks(&first.plan().unwrap()));
+    let second = first.applied().pack("media_tools", "two", "fetches media");
+    assert_eq!(run(second.plan().unwrap(), &home, &Flags::default()).unwrap_err().kind(), ErrorKind::TrustRequired);
+}
+
+#[test]
+fn what_a_generation_was_applied_with_serves_it_alone_denied() {
+    let plan = pack_only().plan().unwrap();
+    let given = acks(&plan).acks;
+    assert!(run(plan.clone(), &none(), &Flags::default()).is_err(), "a new install");
+    let rollback = none().with_generation(3, &given);
+    assert_eq!(run(plan, &rollback, &Flags::default()).unwrap().evidence()[0].1, Evidence::Generation(3));
+}
+
+#[test]
+fn revoked_trust_does_not_come_back_by_itself_denied() {
+    let plan = pack_only().plan().unwrap();
+    let subject: Subject = "pack:media_tools".parse().unwrap();
+    let content = plan.document().trust.needed[0].content;
+    let mut revocations = Revocations::default();
+    revocations.revoke(subject.clone(), Some(content), now());
+    let revocations = Revocations::parse(&revocations.write().unwrap()).unwrap();
+    let acks = acks(&plan);
+    let believed = Conditions { repository_counts: true, ..conditions(&revocations) };
+    let mut forged = acks.clone();
+    forged.acks[0].at = now();
+    for (what, known) in [
+        ("home", Acknowledgements::new(&believed).with_home("h", acks.clone())),
+        ("repository", Acknowledgements::new(&believed).with_repository("r", forged)),
+        ("generation", Acknowledgements::new(&believed).with_generation(1, &acks.acks)),
+        ("builtin", Acknowledgements::new(&believed).with_builtin([(subject.clone(), content)])),
+    ] {
+        assert!(run(plan.clone(), &known, &Flags::default()).is_err(), "{what}");
+        assert!(known.is_revoked(&subject, content), "{what}");
+    }
+    let mut again = acks;
+    again.acks[0].at = later(1);
+    let after = Conditions { now: later(2), ..conditions(&revocations) };
+    let known = Acknowledgements::new(&after).with_home("h", again);
+    assert!(run(plan, &known, &Flags::default()).is_ok(), "given again at this home, later");
+}
+
+#[test]
+fn a_policy_that_asks_for_signatures_takes_no_unsigned_acknowledgement_denied() {
+    let plan = pack_only().plan().unwrap();
+    let revocations = Revocations::default();
+    let signed = Conditions { rule: AckRule::Signed, ..conditions(&revocations) };
+    let mut claims = acks(&plan);
+    claims.acks[0].signature = Some("ed25519:forged".to_owned());
+    let home = Acknowledgements::new(&signed).with_home("h", claims);
+    assert_eq!(run(plan, &home, &Flags::default()).unwrap_err().kind(), ErrorKind::TrustRequired);
+}
+
+#[test]
+fn the_builtin_acknowledgement_is_of_exact_content_denied() {
+    let plan = pack_only().plan().unwrap();
+    let subject: Subject = "pack:media_tools".parse().unwrap();
+    let content = plan.document().trust.needed[0].content;
+    let known = none().with_builtin([(subject.clone(), content)]);
+    assert_eq!(run(plan.clone(), &known, &Flags::default()).unwrap().evidence()[0].1, Evidence::Builtin);
+    let other = none().with_builtin([(subject, Digest::of(b"x"))]);
+    assert!(run(plan, &other, &Flags::default()).is_err());
+}
+
+#[test]
+fn trust_covers_neither_downgrade_nor_another_distro_nor_another_signer_denied() {
+    let all = Flags { trust_all: true, ..Flags::default() };
+    let mut older = world().applied();
+    older.fleet.version = "0.1.0".parse().unwrap();
+    let refused = run(older.plan().unwrap(), &none(), &all).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Policy);
+    let flags = Flags { allow_downgrade: true, ..all.clone() };
+    assert!(run(older.plan().unwrap(), &none(), &flags).is_ok());
+
+    let mut elsewhere = world().applied();
+    elsewhere.origin = "/srv/evil".to_owned();
+    assert_eq!(run(elsewhere.plan().unwrap(), &none(), &all).unwrap_err().kind(), ErrorKind::Policy);
+    let flags = Flags { replace_distro: true, ..all.clone() };
+    assert!(run(elsewhere.plan().unwrap(), &none(), &flags).is_ok());
+    let (granted, asked) = typed(elsewhere.plan().unwrap(), &["starter"]);
+    assert!(granted.is_ok());
+    assert_eq!(asked, ["starter"]);
+    assert!(typed(elsewhere.plan().unwrap(), &["y"]).0.is_err());
+
+    let key = |key: &str| Signer::Key(key.to_owned());
+    let signed = world().edit("capsule:fs", |fs| fs.signer = key("ed25519:A")).applied();
+    let other = signed.clone().edit("capsule:fs", |fs| fs.signer = key("ed25519:B"));
+    assert_eq!(run(other.plan().unwrap(), &none(), &all).unwrap_err().kind(), ErrorKind::Signature);
+    let flags = Flags { accept_new_key: true, ..all.clone() };
+    assert_eq!(run(other.plan().unwrap(), &none(), &flags).unwrap().accepted().len(), 1);
+    let unsigned = signed.edit("capsule:fs", |fs| fs.signer = Signer::Unsigned);
+    assert_eq!(run(unsigned.plan().unwrap(), &none(), &all).unwrap_err().kind(), ErrorKind::Signature);
+}
+
+#[test]
+fn refusals_come_in_the_order_of_their_weight_denied() {
+    let mut world = world().edit("capsule:fs", |fs| fs.signer = Signer::Key("ed25519:A".to_owned())).applied();
+    world.fleet.version = "0.1.0".parse().unwrap();
+    let unsigned = world.clone().capsule("fs", "@acme/fs", "two", &["net:*"]);
+    let kind = |world: &World| run(world.plan().unwrap(), &none(), &Flags::default()).unwrap_err().kind();
+    assert_eq!(kind(&unsigned), ErrorKind::Signature);
+    let older = world.pack("media_tools", "two", "fetches media");
+    assert_eq!(kind(&older), ErrorKind::Policy, "before trust");
+}
