@@ -10,6 +10,7 @@ const LIFECYCLE: [&str; 3] = ["run", "astrid-install", "astrid-upgrade"];
 
 /// The functions that a component exports and that do something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is there or not, independently of the others")]
 pub struct Exports {
     /// Handles events, tools and commands.
     pub hook_trigger: bool,

@@ -264,38 +264,9 @@ impl Files<'_> {
         let located = self.locate(path, Access::Write, false)?;
         let name = located.place.name().ok_or(FileError::Access)?;
         let folder = located.open_folder()?;
-        let removed = self.empty_folder(&located, folder, 0)?;
+        let removed = empty_folder(&located.place, folder, 0)?;
         unlinkat(located.place.folder(), name, AtFlags::REMOVEDIR)?;
         Ok(removed + 1)
-    }
-
-    fn empty_folder(&self, located: &Located, folder: OwnedFd, depth: usize) -> Result<u64, FileError> {
-        if depth == MAX_DEPTH {
-            return Err(FileError::TooLarge);
-        }
-        if located.place.guarded().is_some_and(|guarded| identity(&folder).is_ok_and(|own| own == guarded)) {
-            return Err(FileError::BoundaryEscape);
-        }
-        let mut removed = 0;
-        for entry in Dir::read_from(&folder)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name == c"." || name == c".." {
-                continue;
-            }
-            match openat(&folder, name, OPEN_FOLDER, Permissions::empty()) {
-                Ok(inner) => {
-                    removed += self.empty_folder(located, inner, depth + 1)?;
-                    unlinkat(&folder, name, AtFlags::REMOVEDIR)?;
-                }
-                Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => {
-                    unlinkat(&folder, name, AtFlags::empty())?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-            removed += 1;
-        }
-        Ok(removed)
     }
 
     pub(crate) fn canonicalize(&self, path: &str) -> Result<String, FileError> {
@@ -309,6 +280,36 @@ impl Files<'_> {
         let target = readlinkat(located.place.folder(), located.name()?, Vec::new())?;
         target.into_string().map_err(|_| FileError::InvalidPath)
     }
+}
+
+/// Removes what is in `folder`; returns how many names are gone.
+fn empty_folder(place: &Place, folder: OwnedFd, depth: usize) -> Result<u64, FileError> {
+    if depth == MAX_DEPTH {
+        return Err(FileError::TooLarge);
+    }
+    if place.guarded().is_some_and(|guarded| identity(&folder).is_ok_and(|own| own == guarded)) {
+        return Err(FileError::BoundaryEscape);
+    }
+    let mut removed = 0;
+    for entry in Dir::read_from(&folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        match openat(&folder, name, OPEN_FOLDER, Permissions::empty()) {
+            Ok(inner) => {
+                removed += empty_folder(place, inner, depth + 1)?;
+                unlinkat(&folder, name, AtFlags::REMOVEDIR)?;
+            }
+            Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => {
+                unlinkat(&folder, name, AtFlags::empty())?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        removed += 1;
+    }
+    Ok(removed)
 }
 
 /// The path of `segments` as guests write it.
