@@ -178,9 +178,7 @@ fn system(op: &str, fields: &Fields) -> Answer {
             let monotonic = time::monotonic().as_nanos().to_string();
             Ok(json!({ "unix_ms": now.as_millis().to_string(), "monotonic_ns": monotonic }))
         }
-        "sleep" => {
-            time::sleep(Duration::from_millis(number(fields, "ms")?)).map(|()| json!(true))
-        }
+        "sleep" => time::sleep(Duration::from_millis(number(fields, "ms")?)).map(|()| json!(true)),
         "random" => {
             let len = usize::try_from(number(fields, "len")?).unwrap_or(usize::MAX);
             bytes_answer(&runtime::random_bytes(len)?)
@@ -197,9 +195,7 @@ fn system(op: &str, fields: &Fields) -> Answer {
             Ok(json!(true))
         }
         "capabilities" => Ok(json!(capabilities::enumerate())),
-        "check" => {
-            Ok(json!(capabilities::check(text(fields, "uuid")?, text(fields, "capability")?)?))
-        }
+        "check" => Ok(json!(capabilities::check(text(fields, "uuid")?, text(fields, "capability")?)?)),
         "approve" => Ok(json!(approval::request(text(fields, "action")?, text(fields, "resource")?)?)),
         "elicit" => Ok(json!(elicit::text(text(fields, "key")?, text(fields, "description")?)?)),
         "has_secret" => Ok(json!(elicit::has_secret(text(fields, "key")?)?)),
