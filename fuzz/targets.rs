@@ -1,0 +1,122 @@
+//! One function for each parser of bytes from outside. Each must return, whatever it is given.
+//!
+//! They are used by the fuzz targets, and by an ordinary test that replays `fuzz/corpus`. Where there
+//! is a second way to the same answer, the target compares both: a parser that accepts must write
+//! what it accepts again.
+
+use astrid_manifest::{
+    AckFile, CapsuleManifest, Distro, HomePolicy, Lock, PackManifest, Source, Strictness,
+};
+use astrid_store::Tree;
+use astrid_store::archive;
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+/// `Distro.toml`.
+pub fn distro(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    match Distro::parse("Distro.toml", text) {
+        // The canonical form must exist for whatever is accepted.
+        Ok(parsed) => drop(astrid_manifest::manifest_hash(&parsed.value)),
+        Err(complaints) => drop(complaints.render(false)),
+    }
+}
+
+/// `Capsule.toml`, of a third party and of our own.
+pub fn capsule(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    for strictness in [Strictness::Load, Strictness::Check] {
+        match CapsuleManifest::parse("Capsule.toml", text, strictness) {
+            Ok(parsed) => drop(parsed.value.capabilities().to_set().digest()),
+            Err(complaints) => drop(complaints.render(false)),
+        }
+    }
+}
+
+/// `pack.yaml` and `pack.json`.
+pub fn pack(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    for file in ["pack.yaml", "pack.json"] {
+        match PackManifest::parse(file, text) {
+            Ok(parsed) => drop(parsed.value.authority().digest()),
+            Err(complaints) => drop(complaints.render(false)),
+        }
+    }
+}
+
+/// `Distro.lock`: what is accepted is written, read again, and is the same.
+pub fn lock(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    match Lock::parse("Distro.lock", text) {
+        Ok(parsed) => {
+            let written = parsed.value.to_toml();
+            let again = Lock::parse("Distro.lock", &written).expect("a written lock is a lock");
+            assert_eq!(again.value.to_toml(), written);
+        }
+        Err(complaints) => drop(complaints.render(false)),
+    }
+}
+
+/// `trust/*.toml`.
+pub fn acknowledgement(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    match AckFile::parse("trust/pack-x.toml", text) {
+        Ok(parsed) => drop(parsed.value.to_toml()),
+        Err(complaints) => drop(complaints.render(false)),
+    }
+}
+
+/// `etc/policy.toml`.
+pub fn policy(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    if let Err(complaints) = HomePolicy::parse("etc/policy.toml", text) {
+        drop(complaints.render(false));
+    }
+}
+
+/// A WebAssembly component.
+pub fn component(bytes: &[u8]) {
+    drop(astrid_manifest::inspect(bytes));
+}
+
+/// A `.capsule` archive: what is accepted is packed, unpacked again, and is the same.
+pub fn archive(bytes: &[u8]) {
+    let limits = archive::Limits::default();
+    if let Ok(files) = archive::unpack(bytes, &limits, "fuzz.capsule") {
+        let packed = archive::pack(&files, None).expect("what was unpacked can be packed");
+        let again = archive::unpack(packed.as_slice(), &limits, "again.capsule").expect("and unpacked");
+        assert_eq!(Tree::of_files(&again).ok(), Tree::of_files(&files).ok());
+    }
+}
+
+/// The listing of a tree: what is accepted is the only way to write it.
+pub fn tree(bytes: &[u8]) {
+    if let Ok(tree) = Tree::decode(bytes) {
+        assert_eq!(tree.encode(), bytes);
+    }
+}
+
+/// The syntax of sources.
+pub fn source(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    drop(Source::parse(text));
+    drop(Source::parse_install(text));
+    drop(Source::parse_distro(text));
+}
+
+/// A frame of the socket, as both sides read it.
+pub fn frame(bytes: &[u8]) {
+    use astrid_kernel::uplink::frame;
+    let mut reader = bytes;
+    if let Ok(Some(body)) = frame::read_blocking(&mut reader, frame::MAX_FRAME_BYTES) {
+        drop(frame::decode::<astrid_kernel::uplink::message::Inbound>(&body));
+        drop(frame::decode::<astrid_kernel::uplink::message::HandshakeRequest>(&body));
+    }
+}
+
+/// A saved plan.
+pub fn saved_plan(bytes: &[u8]) {
+    drop(astrid_resolver::saved_plan::SavedPlan::parse(bytes));
+}
