@@ -215,7 +215,7 @@ impl Source {
         }
         let looks_like_git = (text.starts_with("https://") && !text.starts_with("https://github.com/"))
             || text.starts_with("https://github.com/") && text.contains(['?'])
-            || text.ends_with(".git")
+            || text.strip_suffix(".git").is_some()
             || text.starts_with("ssh://")
             || text.starts_with("git@");
         if looks_like_git && !text.starts_with(['.', '/']) && !text.starts_with("git+") {
@@ -453,7 +453,7 @@ pub(crate) fn is_ref_name(name: &str) -> bool {
             character.is_control() || matches!(character, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\')
         })
         && name.split('/').all(|part| {
-            let lock = part.len() >= 5 && part.ends_with(".lock");
+            let lock = part.strip_suffix(".lock").is_some();
             !part.is_empty() && !part.starts_with('.') && !lock
         })
 }

@@ -160,7 +160,7 @@ fn ack(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Ack> {
     let place = table.position();
     let subject = table.needed("subject", "subject");
     let version = table.needed_text("version");
-    let content = table.needed("content", "digest");
+    let tree = table.needed("content", "digest");
     let authority = table.needed("authority", "digest");
     if !table.has("signer") {
         table.missing("signer");
@@ -186,7 +186,7 @@ fn ack(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Ack> {
     Some(Ack {
         subject: subject?,
         version: version?.value.into_owned(),
-        content: content?,
+        content: tree?,
         authority: authority?,
         signer: signer?,
         permissions,

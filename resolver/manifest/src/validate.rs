@@ -36,7 +36,7 @@ impl Kind {
             "Capsule.toml" => Some(Self::Capsule),
             "policy.toml" => Some(Self::HomePolicy),
             name if pack::FILE_NAMES.contains(&name) => Some(Self::Pack),
-            name if name.len() > ".toml".len() && name.ends_with(".toml") => {
+            name if name.strip_suffix(".toml").is_some_and(|stem| !stem.is_empty()) => {
                 (folder == "trust" || folder.ends_with("/trust")).then_some(Self::Trust)
             }
             _ => None,

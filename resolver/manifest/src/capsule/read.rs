@@ -151,17 +151,10 @@ fn components(
     strictness: Strictness,
 ) -> Vec<Component> {
     let Some((span, node)) = table.take_entry("component") else { return Vec::new() };
-    let items = match node.value {
-        Value::Array(items) => items,
-        _ => {
-            context.error_help(
-                &span,
-                "removed-section",
-                "a single `[component]` is gone",
-                "write `[[component]]`",
-            );
-            return Vec::new();
-        }
+    let Value::Array(items) = node.value else {
+        let message = "a single `[component]` is gone";
+        context.error_help(&span, "removed-section", message, "write `[[component]]`");
+        return Vec::new();
     };
     let mut components = Vec::new();
     for item in items {

@@ -39,19 +39,14 @@ fn interfaces<'a>(
         if key.name.contains(':') {
             add(key.name.into_owned(), &key.span, node);
         } else {
-            match node.value {
-                Value::Table(entries) => {
-                    for (name, below) in entries {
-                        add(format!("{}:{}", key.name, name.name), &name.span, below);
-                    }
-                }
-                _ => {
-                    let message = format!(
-                        "`{}` must be a table of interfaces, or `namespace:interface`",
-                        shown(&key.name)
-                    );
-                    context.error(&key.span, "interface", message);
-                }
+            let Value::Table(entries) = node.value else {
+                let name = shown(&key.name);
+                let message = format!("`{name}` must be a table of interfaces, or `namespace:interface`");
+                context.error(&key.span, "interface", message);
+                continue;
+            };
+            for (name, below) in entries {
+                add(format!("{}:{}", key.name, name.name), &name.span, below);
             }
         }
     }
@@ -136,7 +131,7 @@ fn wit(context: &Context<'_>, text: &Text<'_>, strictness: Strictness) -> String
         let help = "name the type, or write `opaque` for messages without one";
         match strictness {
             Strictness::Check => {
-                context.error_help(&text.span, "unfinished-wit", "`wit` is not filled in", help)
+                context.error_help(&text.span, "unfinished-wit", "`wit` is not filled in", help);
             }
             Strictness::Load => {
                 context.warn(&text.span, "unfinished-wit", "`wit` is not filled in", Some(help.to_owned()));
@@ -148,17 +143,16 @@ fn wit(context: &Context<'_>, text: &Text<'_>, strictness: Strictness) -> String
 
 fn pin(context: &Context<'_>, table: &mut Table<'_, '_>) -> Option<WitPin> {
     let mut pins: Vec<(&str, WitPin)> = Vec::new();
-    let kinds: [(&'static str, fn(String) -> WitPin); 5] = [
-        ("version", WitPin::Version),
-        ("tag", WitPin::Tag),
-        ("rev", WitPin::Rev),
-        ("branch", WitPin::Branch),
-        ("path", WitPin::Path),
-    ];
-    for (key, make) in kinds {
-        if let Some(value) = table.string(key) {
-            pins.push((key, make(value)));
-        }
+    for key in ["version", "tag", "rev", "branch", "path"] {
+        let Some(value) = table.string(key) else { continue };
+        let pin = match key {
+            "version" => WitPin::Version(value),
+            "tag" => WitPin::Tag(value),
+            "rev" => WitPin::Rev(value),
+            "branch" => WitPin::Branch(value),
+            _ => WitPin::Path(value),
+        };
+        pins.push((key, pin));
     }
     if pins.len() > 1 {
         let names: Vec<String> = pins.iter().map(|(key, _)| format!("`{key}`")).collect();

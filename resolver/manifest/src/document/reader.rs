@@ -100,13 +100,11 @@ impl<'c, 'a> Table<'c, 'a> {
     /// A string.
     pub(crate) fn text(&mut self, key: &'static str) -> Option<Text<'a>> {
         let node = self.take(key)?;
-        match node.value {
-            Value::String(value) => Some(Text { span: node.span, value }),
-            _ => {
-                self.wrong(&node, key, "a string");
-                None
-            }
+        if let Value::String(value) = node.value {
+            return Some(Text { span: node.span, value });
         }
+        self.wrong(&node, key, "a string");
+        None
     }
 
     /// A string that must be there.

@@ -162,7 +162,7 @@ fn capsule(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<(LockedCap
     let resolved_ref = table.string("resolved-ref");
     let pack = table.parse("pack", "pack-id");
     let archive = table.parse("archive", "digest");
-    let content = table.needed("content", "digest");
+    let tree = table.needed("content", "digest");
     let component = table.parse("component", "digest");
     let manifest = table.needed("manifest", "digest");
     let wit = table.parse("wit", "digest");
@@ -180,7 +180,7 @@ fn capsule(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<(LockedCap
         resolved_ref,
         pack,
         archive,
-        content: content?,
+        content: tree?,
         component,
         manifest: manifest?,
         wit,
@@ -203,7 +203,7 @@ fn pack(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<(LockedPack, 
     let source = source(&mut table);
     let commit = table.string("commit");
     let archive = table.parse("archive", "digest");
-    let content = table.needed("content", "digest");
+    let tree = table.needed("content", "digest");
     let permissions = table.needed("permissions", "digest");
     let authority = table.needed("authority", "digest");
     let signer = signer(context, &mut table);
@@ -217,7 +217,7 @@ fn pack(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<(LockedPack, 
         source: source?,
         commit,
         archive,
-        content: content?,
+        content: tree?,
         permissions: permissions?,
         authority: authority?,
         signer: signer?,

@@ -32,7 +32,7 @@ fn manifest(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<PackManif
     if let Some(blank) = version.as_ref().filter(|text| text.value.trim().is_empty()) {
         context.error(&blank.span, "wrong-value", "`version` is blank");
     }
-    let content = table.table("content").map(|below| content(context, below)).unwrap_or_default();
+    let parts = table.table("content").map(|below| parts(context, below)).unwrap_or_default();
     let docs = table.take("docs").map(|node| object(context, node, "docs")).unwrap_or_default();
     let agent = table.table("agent").map(agent).unwrap_or_default();
     let metadata = table.take("metadata").map(|node| object(context, node, "metadata")).unwrap_or_default();
@@ -85,7 +85,7 @@ fn manifest(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<PackManif
         name: name?.value.into_owned(),
         version: version?.value.into_owned(),
         description: table.string("description").unwrap_or_default(),
-        content,
+        content: parts,
         docs: docs.into_iter().collect(),
         agent,
         metadata,
@@ -151,7 +151,7 @@ fn object(context: &Context<'_>, node: Node<'_>, key: &str) -> serde_json::Map<S
     }
 }
 
-fn content(context: &Context<'_>, mut table: Table<'_, '_>) -> Content {
+fn parts(context: &Context<'_>, mut table: Table<'_, '_>) -> Content {
     let mut folder = |key: &'static str| {
         let text = table.text(key)?;
         let inside = SourcePath::parse(&text.value).ok().filter(|path| !path.is_absolute());
@@ -161,7 +161,7 @@ fn content(context: &Context<'_>, mut table: Table<'_, '_>) -> Content {
         }
         inside
     };
-    let content = Content {
+    let parts = Content {
         executors: folder("executors"),
         orchestrators: folder("orchestrators"),
         elements: folder("elements"),
@@ -171,7 +171,7 @@ fn content(context: &Context<'_>, mut table: Table<'_, '_>) -> Content {
         capsules: folder("capsules"),
     };
     table.finish(Unknown::Warn);
-    content
+    parts
 }
 
 fn agent(mut table: Table<'_, '_>) -> Agent {

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -84,7 +86,7 @@ fn alias_bombs_are_denied() {
     let mut bomb = "metadata:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for at in 1..12 {
         let before = format!("*a{}, ", at - 1).repeat(9);
-        bomb.push_str(&format!("  a{at}: &a{at} [{before}*a{}]\n", at - 1));
+        writeln!(bomb, "  a{at}: &a{at} [{before}*a{}]", at - 1).unwrap();
     }
     refuses(&bomb, "too-many");
     accepts("metadata:\n  a: &a {x: 1}\n  b: *a\n");
