@@ -76,7 +76,7 @@ pub enum StoreError {
     },
     /// There is no such generation.
     #[error("there is no generation {0}; `astrid generations` lists them")]
-    MissingGeneration(u64),
+    MissingGeneration(crate::GenerationNumber),
 }
 
 impl StoreError {

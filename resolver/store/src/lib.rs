@@ -42,5 +42,7 @@ pub use batch::Batch;
 pub use blob::Store;
 pub use disk::Disk;
 pub use error::{ErrorKind, StoreError};
+pub use generation::{Generation, GenerationNumber, Generations};
 pub use home::Home;
 pub use tree::{Tree, TreeEntry, TreeFile, TreePath};
+pub use writer::WriterLock;
