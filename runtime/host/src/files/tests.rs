@@ -17,7 +17,8 @@ struct Fixture {
 impl Fixture {
     /// A workspace with `docs/a`, `private/b` and Astrid's home in it; `ann` has a home of her own.
     fn new(read: &[&str], write: &[&str]) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        // Not below `/tmp`, which is a scope of its own.
+        let root = tempfile::tempdir_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
         for folder in ["w/docs", "w/private", "w/.astrid/home/ann", "outside"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
@@ -207,7 +208,7 @@ fn handles_read_and_write_in_place() {
     handle.set_len(1).unwrap();
     assert_eq!(handle.stat().unwrap().st_size, 1);
     assert_eq!(handle.read_at(0, 1_000_001), Err(FileError::TooLarge));
-    assert_eq!(handle.write_at(0, &[0; 1_000_001]), Err(FileError::TooLarge));
+    assert_eq!(handle.write_at(0, &vec![0; 1_000_001]), Err(FileError::TooLarge));
     let read_only = fixture.files().open("docs/a", Mode::Read).unwrap();
     assert!(read_only.write_at(0, b"x").is_err());
 }
