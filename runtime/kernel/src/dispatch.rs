@@ -8,6 +8,7 @@
 //! Handlers of equal priority are independent. Different priorities make a chain: an answer that
 //! goes on may replace the payload, `final` and `deny` stop it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -210,15 +211,11 @@ impl<I: Invoke> Dispatcher<I> {
 
     async fn make(&self, mut call: Call) {
         let Some(handler) = call.handlers.get(call.at) else { return };
-        let guest_form;
         let payload = match &call.payload {
-            Some(replaced) => replaced,
-            None => {
-                guest_form = payload::guest_form(&call.event.payload);
-                guest_form.as_ref()
-            }
+            Some(replaced) => Cow::Borrowed(replaced.as_ref()),
+            None => payload::guest_form(&call.event.payload),
         };
-        let answer = self.0.invoke.invoke(&handler.capsule, &handler.action, payload, &call.event).await;
+        let answer = self.0.invoke.invoke(&handler.capsule, &handler.action, &payload, &call.event).await;
         let goes_on = match answer {
             Answer::Continue(data) => {
                 call.report(Outcome::Continued);

@@ -150,6 +150,11 @@ impl Connections {
         read(&self.all).len()
     }
 
+    /// The names of the connected clients' principals, one for each client.
+    pub fn callers(&self) -> Vec<String> {
+        read(&self.all).values().map(|connection| connection.caller.name().to_owned()).collect()
+    }
+
     /// The principals of the connected clients.
     pub fn principals(&self) -> BTreeSet<astrid_authority::PrincipalId> {
         read(&self.all).values().filter_map(|connection| connection.caller.principal().cloned()).collect()
@@ -173,16 +178,15 @@ impl Connections {
             source_id: event.source.to_string(),
             principal: event.principal.as_ref().map(AsRef::as_ref),
         };
-        match frame::encode(&outbound, MAX_FRAME_BYTES) {
-            Ok(frame) => {
-                let frame: Frame = frame.into();
-                for connection in wanting {
-                    connection.send(Arc::clone(&frame));
-                }
-            }
+        let frame: Frame = match frame::encode(&outbound, MAX_FRAME_BYTES) {
+            Ok(frame) => frame.into(),
             Err(error) => {
-                tracing::warn!(topic = %event.topic, %error, "an event is not delivered to clients")
+                tracing::warn!(topic = %event.topic, %error, "an event is not delivered to clients");
+                return;
             }
+        };
+        for connection in wanting {
+            connection.send(Arc::clone(&frame));
         }
     }
 }
