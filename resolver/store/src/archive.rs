@@ -41,7 +41,8 @@ pub fn pack(files: &[TreeFile], component: Option<&str>) -> Result<Vec<u8>> {
         _ => 2,
     };
     sorted.sort_by_key(|file| rank(file));
-    let gzip = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM).write(Vec::new(), Compression::default());
+    let gzip =
+        GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM).write(Vec::new(), Compression::default());
     let mut builder = tar::Builder::new(gzip);
     for file in sorted {
         append(&mut builder, file).map_err(StoreError::io("pack", Path::new(file.path.as_str())))?;
@@ -71,7 +72,8 @@ fn append<W: Write>(builder: &mut tar::Builder<W>, file: &TreeFile) -> io::Resul
 /// another one, and when a limit is passed.
 pub fn unpack(reader: impl Read, limits: &Limits, place: &str) -> Result<Vec<TreeFile>> {
     let compressed = Counted { inner: BufReader::new(reader), read: 0 };
-    let mut bounded = Bounded { gzip: GzDecoder::new(compressed), unpacked: 0, limits: *limits, broken: None };
+    let mut bounded =
+        Bounded { gzip: GzDecoder::new(compressed), unpacked: 0, limits: *limits, broken: None };
     let files = entries(&mut bounded, limits, place);
     if let Some(rule) = bounded.broken {
         return Err(StoreError::refused(place, rule));
@@ -89,7 +91,8 @@ pub fn unpack(reader: impl Read, limits: &Limits, place: &str) -> Result<Vec<Tre
 fn entries(bounded: &mut Bounded<impl BufRead>, limits: &Limits, place: &str) -> Result<Vec<TreeFile>> {
     // What the decoder and the tar reader complain about is the archive's fault, except for a failing reader;
     // for whoever asks, both mean that this archive can't be used.
-    let malformed = |error: io::Error| StoreError::refused(place, format!("is not a well-formed archive: {error}"));
+    let malformed =
+        |error: io::Error| StoreError::refused(place, format!("is not a well-formed archive: {error}"));
     let mut archive = tar::Archive::new(bounded);
     let mut files: Vec<TreeFile> = Vec::new();
     let mut names = Names::default();
@@ -118,11 +121,17 @@ fn entries(bounded: &mut Bounded<impl BufRead>, limits: &Limits, place: &str) ->
         names.file(&path)?;
         let length = entry.size();
         if length > limits.file_bytes {
-            return Err(StoreError::refused(path.as_str(), format!("is larger than {} bytes", limits.file_bytes)));
+            return Err(StoreError::refused(
+                path.as_str(),
+                format!("is larger than {} bytes", limits.file_bytes),
+            ));
         }
         total = total.saturating_add(length);
         if total > limits.total_bytes {
-            return Err(StoreError::refused(place, format!("unpacks to more than {} bytes", limits.total_bytes)));
+            return Err(StoreError::refused(
+                place,
+                format!("unpacks to more than {} bytes", limits.total_bytes),
+            ));
         }
         let executable = entry.header().mode().map_err(malformed)? & 0o100 != 0;
         let mut bytes = Vec::new();
@@ -164,7 +173,8 @@ fn drain(bounded: &mut Bounded<impl BufRead>, place: &str) -> Result<()> {
             Ok(0) => return Ok(()),
             Ok(length) => length,
             Err(error) => {
-                let rule = bounded.broken.take().unwrap_or_else(|| format!("is not a well-formed archive: {error}"));
+                let rule =
+                    bounded.broken.take().unwrap_or_else(|| format!("is not a well-formed archive: {error}"));
                 return Err(StoreError::refused(place, rule));
             }
         };

@@ -96,12 +96,7 @@ impl<'a> Batch<'a> {
     /// When two files collide, or the operating system refuses.
     pub fn put_files(&self, files: &[TreeFile]) -> Result<Tree> {
         let entries = parallel::map(files, self.store.disk.parallelism(), |file| {
-            Ok(TreeEntry {
-                path: file.path.clone(),
-                length: file.bytes.len() as u64,
-                blob: self.put(&file.bytes)?,
-                executable: file.executable,
-            })
+            Ok(file.entry(self.put(&file.bytes)?))
         })?;
         self.put_entries(entries)
     }

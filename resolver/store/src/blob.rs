@@ -75,7 +75,10 @@ impl Store {
     /// When there is more than `limit`, reading fails, or the operating system refuses.
     pub fn put_reader(&self, reader: impl Read, limit: u64, place: &str) -> Result<Digest> {
         let mut bytes = Vec::new();
-        reader.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(StoreError::io("read", Path::new(place)))?;
+        reader
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(StoreError::io("read", Path::new(place)))?;
         if bytes.len() as u64 > limit {
             return Err(StoreError::refused(place, format!("is larger than {limit} bytes")));
         }
@@ -89,11 +92,7 @@ impl Store {
     pub fn get(&self, digest: &Digest) -> Result<Vec<u8>> {
         let bytes = read_optional(&self.path(digest))?.ok_or(StoreError::MissingBlob(*digest))?;
         let found = Digest::of(&bytes);
-        if found == *digest {
-            Ok(bytes)
-        } else {
-            Err(StoreError::CorruptBlob { expected: *digest, found })
-        }
+        if found == *digest { Ok(bytes) } else { Err(StoreError::CorruptBlob { expected: *digest, found }) }
     }
 
     /// A batch, which makes many blobs durable together.

@@ -93,7 +93,8 @@ impl Disk {
             .map_err(StoreError::io("create", path))?;
         self.write_all(&mut file, path, bytes)?;
         // The process's umask may have taken bits that are part of the content's meaning.
-        file.set_permissions(fs::Permissions::from_mode(mode)).map_err(StoreError::io("change the mode of", path))?;
+        file.set_permissions(fs::Permissions::from_mode(mode))
+            .map_err(StoreError::io("change the mode of", path))?;
         if durable {
             file.sync_all().map_err(StoreError::io("flush", path))?;
         }
@@ -106,9 +107,8 @@ impl Disk {
     /// When the operating system refuses; the old file, if any, is then still there.
     pub fn write_atomic(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         let temporary = Self::temporary_beside(path);
-        let written = self
-            .write_new(&temporary, bytes, mode, true)
-            .and_then(|()| self.rename(&temporary, path));
+        let written =
+            self.write_new(&temporary, bytes, mode, true).and_then(|()| self.rename(&temporary, path));
         if written.is_err() {
             // The first failure is the one to report; a leftover is removed by gc.
             let _ = fs::remove_file(&temporary);
@@ -198,7 +198,9 @@ impl Disk {
     pub(crate) fn remove_file_unflushed(&self, path: &Path) -> Result<()> {
         self.before("remove", path)?;
         match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove", path)(error))
+            }
             _ => Ok(()),
         }
     }
@@ -211,7 +213,9 @@ impl Disk {
         self.before("remove", path)?;
         match fs::remove_dir(path) {
             Ok(()) => Ok(true),
-            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(StoreError::io("remove", path)(error)),

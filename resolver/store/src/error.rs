@@ -37,7 +37,9 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A blob's bytes are not the ones its name promises.
-    #[error("blob {expected} is corrupt: its bytes hash to {found}; run `astrid verify` to quarantine it, then fetch again")]
+    #[error(
+        "blob {expected} is corrupt: its bytes hash to {found}; run `astrid verify` to quarantine it, then fetch again"
+    )]
     CorruptBlob {
         /// The digest that names the blob.
         expected: Digest,

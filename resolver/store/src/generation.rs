@@ -60,11 +60,9 @@ impl FromStr for GenerationNumber {
 
     /// Reads a number as [`fmt::Display`] writes it: no sign, no leading zero.
     fn from_str(text: &str) -> Result<Self> {
-        text.parse()
-            .ok()
-            .map(Self)
-            .filter(|number| number.to_string() == text)
-            .ok_or_else(|| StoreError::refused(text.escape_debug().to_string(), "is not the number of a generation"))
+        text.parse().ok().map(Self).filter(|number| number.to_string() == text).ok_or_else(|| {
+            StoreError::refused(text.escape_debug().to_string(), "is not the number of a generation")
+        })
     }
 }
 
@@ -176,6 +174,21 @@ pub struct MetaInput {
     pub commit: Option<String>,
     /// The version of the program.
     pub tool: String,
+}
+
+/// A line of `generations/history.jsonl`: a switch that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switched {
+    /// When, as the caller's clock said.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub action: Action,
+    /// What was current before.
+    pub from: Option<GenerationNumber>,
+    /// What is current since.
+    pub to: Option<GenerationNumber>,
 }
 
 /// Something outside of the generation that it owns, and that a later one may remove.
@@ -352,11 +365,12 @@ impl Generations {
     pub fn current_number(&self) -> Result<Option<GenerationNumber>> {
         let link = self.home.current();
         match std::fs::read_link(&link) {
-            Ok(target) => target
-                .to_str()
-                .and_then(|text| text.parse().ok())
-                .map(Some)
-                .ok_or_else(|| StoreError::corrupt(&link, "it does not point to a generation; run `astrid rollback <number>`")),
+            Ok(target) => target.to_str().and_then(|text| text.parse().ok()).map(Some).ok_or_else(|| {
+                StoreError::corrupt(
+                    &link,
+                    "it does not point to a generation; run `astrid rollback <number>`",
+                )
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io("read the link", &link)(error)),
         }
@@ -381,9 +395,25 @@ impl Generations {
         }
         let meta: Meta = read_json(&path.join(META))?;
         if meta.number != number || meta.format_version != FORMAT_VERSION {
-            return Err(StoreError::corrupt(&path.join(META), "it belongs to another generation or a newer version"));
+            return Err(StoreError::corrupt(
+                &path.join(META),
+                "it belongs to another generation or a newer version",
+            ));
         }
         Ok(Generation { path, meta })
+    }
+
+    /// The switches that happened, oldest first.
+    ///
+    /// # Errors
+    /// When the file can't be read or is damaged.
+    pub fn history(&self) -> Result<Vec<Switched>> {
+        let path = self.home.history();
+        let bytes = read_optional(&path)?.unwrap_or_default();
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines
+            .map(|line| serde_json::from_slice(line).map_err(|error| StoreError::corrupt(&path, error)))
+            .collect()
     }
 
     /// `generations/<n>`.
@@ -433,7 +463,10 @@ impl Generations {
     /// When it is the current one, is not there, or the operating system refuses.
     pub fn remove(&self, number: GenerationNumber, _writer: &WriterLock) -> Result<()> {
         if self.current_number()? == Some(number) {
-            return Err(StoreError::refused(format!("generation {number}"), "is the current one; roll back to another first"));
+            return Err(StoreError::refused(
+                format!("generation {number}"),
+                "is the current one; roll back to another first",
+            ));
         }
         let path = self.path(number);
         if !path.is_dir() {
@@ -494,7 +527,8 @@ impl Generation {
     /// When it is missing or not text.
     pub fn declaration(&self) -> Result<String> {
         let path = self.path.join(Part::Declaration.file_name());
-        let bytes = self.read(Part::Declaration)?.ok_or_else(|| StoreError::corrupt(&path, "it is missing"))?;
+        let bytes =
+            self.read(Part::Declaration)?.ok_or_else(|| StoreError::corrupt(&path, "it is missing"))?;
         String::from_utf8(bytes).map_err(|_| StoreError::corrupt(&path, "it is not UTF-8"))
     }
 
@@ -522,7 +556,10 @@ impl Generation {
         if self.configuration()?.keyed_digest(key) == self.meta.configuration {
             Ok(())
         } else {
-            Err(StoreError::corrupt(&self.path.join(CONFIGURATION), "it was changed since it was applied; run `astrid apply`"))
+            Err(StoreError::corrupt(
+                &self.path.join(CONFIGURATION),
+                "it was changed since it was applied; run `astrid apply`",
+            ))
         }
     }
 
@@ -596,8 +633,8 @@ impl StagedGeneration {
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        let mut bytes =
-            serde_json::to_vec_pretty(value).map_err(|error| StoreError::corrupt(&self.path.join(name), error))?;
+        let mut bytes = serde_json::to_vec_pretty(value)
+            .map_err(|error| StoreError::corrupt(&self.path.join(name), error))?;
         bytes.push(b'\n');
         self.write_file(name, &bytes)
     }
@@ -651,7 +688,12 @@ impl StagedGeneration {
     /// # Errors
     /// When a file that each generation has was not written, or the operating system refuses.
     pub fn publish(self, input: MetaInput) -> Result<Generation> {
-        let missing = |name: &str| StoreError::corrupt(&self.path.join(name), "it was not written before the generation was published");
+        let missing = |name: &str| {
+            StoreError::corrupt(
+                &self.path.join(name),
+                "it was not written before the generation was published",
+            )
+        };
         for part in [Part::Declaration, Part::Lock, Part::Plan] {
             if !self.written.contains(&part) {
                 return Err(missing(part.file_name()));

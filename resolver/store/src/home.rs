@@ -3,6 +3,7 @@
 //! Nothing here creates a file by being asked for its path, so that a read-only command leaves no trace.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use astrid_authority::{CapsuleName, EnvKey, PackId, PrincipalId};
@@ -134,7 +135,6 @@ impl Home {
         ] {
             disk.create_dir(&folder, 0o700)?;
         }
-        use std::os::unix::fs::PermissionsExt;
         let metadata = std::fs::metadata(&self.root).map_err(StoreError::io("read", &self.root))?;
         if metadata.permissions().mode() & 0o077 != 0 {
             disk.set_mode(&self.root, 0o700)?;
@@ -155,7 +155,9 @@ impl Home {
         match read_optional(&path)? {
             Some(bytes) if bytes.trim_ascii() != LAYOUT_VERSION.as_bytes() => Err(StoreError::corrupt(
                 &path,
-                format!("this program knows layout {LAYOUT_VERSION} only; use the version that made this home"),
+                format!(
+                    "this program knows layout {LAYOUT_VERSION} only; use the version that made this home"
+                ),
             )),
             _ => Ok(()),
         }
@@ -299,6 +301,11 @@ impl Home {
         self.root.join("generations/current")
     }
 
+    /// `generations/history.jsonl`: which generation was current from when.
+    pub fn history(&self) -> PathBuf {
+        self.root.join("generations/history.jsonl")
+    }
+
     /// `journal`: what a switch is about to do.
     pub fn journal(&self) -> PathBuf {
         self.root.join("journal")
@@ -404,7 +411,9 @@ impl Home {
 pub(crate) fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(StoreError::io("read", path)(error)),
     }
 }
@@ -412,6 +421,13 @@ pub(crate) fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn filled_with(byte: u8) -> impl FnMut(&mut [u8]) -> io::Result<()> {
+        move |buffer| {
+            buffer.fill(byte);
+            Ok(())
+        }
+    }
 
     #[test]
     fn relative_and_climbing_roots_are_refused_denied() {
@@ -434,7 +450,6 @@ mod tests {
 
     #[test]
     fn a_home_is_private_and_keeps_its_key() {
-        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path().join("h"), folder.path().join("p")).unwrap();
         let disk = Disk::default();
@@ -444,8 +459,8 @@ mod tests {
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700, "{path:?}");
         }
         assert!(home.key().unwrap().is_none());
-        let first = home.ensure_key(&disk, &mut |buffer| { buffer.fill(7); Ok(()) }).unwrap();
-        let second = home.ensure_key(&disk, &mut |buffer| { buffer.fill(9); Ok(()) }).unwrap();
+        let first = home.ensure_key(&disk, &mut filled_with(7)).unwrap();
+        let second = home.ensure_key(&disk, &mut filled_with(9)).unwrap();
         assert_eq!(first.as_bytes(), second.as_bytes());
         assert_eq!(std::fs::metadata(home.home_key()).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(format!("{first:?}"), "HomeKey(redacted)");

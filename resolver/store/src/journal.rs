@@ -5,18 +5,19 @@
 //! `current` is the commit: found undone, everything before it is undone; found done, everything after it is
 //! finished. Each step may be repeated, so that recovery itself may be cut short.
 //!
-//! Order: links of new packs (they lead nowhere until the flip) · the flip · files into their place · links of
-//! packs that are gone.
+//! Order: links of new packs (they lead nowhere until the flip) · the flip · its line in the history · files into
+//! their place · links of packs that are gone.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use astrid_authority::PackId;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
 use crate::error::{Result, StoreError};
-use crate::generation::{GenerationNumber, Generations};
+use crate::generation::{Action, GenerationNumber, Generations, Switched};
 use crate::home::{Home, read_optional};
 use crate::writer::WriterLock;
 
@@ -42,6 +43,8 @@ enum Step {
     LinkPack(PackId),
     /// Flip `generations/current`: the commit.
     Flip,
+    /// Add a line to `generations/history.jsonl`.
+    Note(Switched),
     /// Move a staged file into its place.
     Place(StagedFile),
     /// Remove the links of a pack that is gone.
@@ -109,13 +112,20 @@ pub struct Switch<'a> {
     disk: &'a Disk,
     _writer: &'a WriterLock,
     to: Option<GenerationNumber>,
+    note: Option<(Timestamp, String, Action)>,
     files: Vec<StagedFile>,
 }
 
 impl<'a> Switch<'a> {
     /// A switch from whatever is current to `to`; `None` leaves the home without a generation.
     pub fn new(home: &'a Home, disk: &'a Disk, writer: &'a WriterLock, to: Option<GenerationNumber>) -> Self {
-        Self { home, disk, _writer: writer, to, files: Vec::new() }
+        Self { home, disk, _writer: writer, to, note: None, files: Vec::new() }
+    }
+
+    /// Says when, by whom and why, for the history; without it the history does not tell of this switch.
+    pub fn note(mut self, at: Timestamp, by: impl Into<String>, action: Action) -> Self {
+        self.note = Some((at, by.into(), action));
+        self
     }
 
     /// Adds a file that appears at `target`, a path below the home, with the switch.
@@ -154,6 +164,11 @@ impl<'a> Switch<'a> {
         let old = packs_of(generations, from).unwrap_or_default();
         let mut steps: Vec<Step> = new.iter().cloned().map(Step::LinkPack).collect();
         steps.push(Step::Flip);
+        steps.extend(
+            self.note
+                .clone()
+                .map(|(at, by, action)| Step::Note(Switched { at, by, action, from, to: self.to })),
+        );
         steps.extend(self.files.iter().cloned().map(Step::Place));
         steps.extend(old.difference(&new).cloned().map(Step::UnlinkPack));
         Ok(Record { format_version: FORMAT_VERSION, from, to: self.to, steps })
@@ -214,6 +229,7 @@ fn finish(home: &Home, disk: &Disk, record: &Record) -> Result<()> {
                 Some(number) => disk.symlink_atomic(Path::new(&number.to_string()), &home.current())?,
                 None => disk.remove_file(&home.current())?,
             },
+            Step::Note(switched) => note(home, disk, switched)?,
             Step::Place(file) => place(home, disk, file)?,
             Step::UnlinkPack(pack) => unlink_pack(home, disk, pack)?,
         }
@@ -240,6 +256,19 @@ fn end(home: &Home, disk: &Disk) -> Result<()> {
     disk.remove_file(&home.journal())?;
     // Only now: until the journal is gone, recovery may still want the staged files.
     disk.remove_tree(&home.staging())
+}
+
+/// The file is rewritten as a whole: a torn line can't be, and a line that is there is not added again.
+fn note(home: &Home, disk: &Disk, switched: &Switched) -> Result<()> {
+    let path = home.history();
+    let line = serde_json::to_vec(switched).map_err(|error| StoreError::corrupt(&path, error))?;
+    let mut history = read_optional(&path)?.unwrap_or_default();
+    if history.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()) == Some(&line) {
+        return Ok(());
+    }
+    history.extend_from_slice(&line);
+    history.push(b'\n');
+    disk.write_atomic(&path, &history, 0o600)
 }
 
 fn link_pack(home: &Home, disk: &Disk, pack: &PackId) -> Result<()> {
@@ -316,7 +345,10 @@ fn recover_unlocked(home: &Home, disk: &Disk) -> Result<Recovered> {
         return Ok(Recovered::Nothing);
     };
     let record: Record = serde_json::from_slice(&bytes).map_err(|error| {
-        StoreError::corrupt(&path, format!("{error}; `generations/current` is whole, so remove this file and run `astrid apply`"))
+        StoreError::corrupt(
+            &path,
+            format!("{error}; `generations/current` is whole, so remove this file and run `astrid apply`"),
+        )
     })?;
     if record.format_version != FORMAT_VERSION {
         return Err(StoreError::corrupt(&path, "a newer version wrote it; use that version to recover"));

@@ -17,7 +17,7 @@ use crate::batch::Batch;
 use crate::disk::Disk;
 use crate::error::{Result, StoreError};
 use crate::parallel;
-use crate::stat_cache::{Key, StatCache, Stamp};
+use crate::stat_cache::{Key, Stamp, StatCache};
 use crate::tree::{Limits, Tree, TreeEntry, TreeFile, TreePath};
 
 /// Names that are never content, at any depth, besides `*.pyc`: what tools leave behind.
@@ -26,8 +26,7 @@ pub const LEFT_OUT: [&str; 8] =
 
 /// Whether a name is one of those that are never content.
 pub fn is_left_out(name: &str) -> bool {
-    LEFT_OUT.contains(&name)
-        || Path::new(name).extension().is_some_and(|extension| extension == "pyc")
+    LEFT_OUT.contains(&name) || Path::new(name).extension().is_some_and(|extension| extension == "pyc")
 }
 
 /// Which files of a folder are its content.
@@ -88,14 +87,22 @@ pub struct Remembered<'a> {
 ///
 /// # Errors
 /// When something in the folder has no place in a tree, a limit is passed, or reading fails.
-pub fn hash_dir(dir: &Path, filter: &Filter, limits: &Limits, remembered: Option<Remembered<'_>>) -> Result<Tree> {
+pub fn hash_dir(
+    dir: &Path,
+    filter: &Filter,
+    limits: &Limits,
+    remembered: Option<Remembered<'_>>,
+) -> Result<Tree> {
     let paths = list(dir, filter, limits)?;
     let threads = Disk::default().parallelism();
     let Some(Remembered { cache, now }) = remembered else {
-        return Tree::new(within(limits, parallel::map(&paths, threads, |path| {
-            let file = read_file(dir, path, limits)?;
-            Ok(TreeEntry { path: file.path, length: file.bytes.len() as u64, blob: Digest::of(&file.bytes), executable: file.executable })
-        })?)?);
+        return Tree::new(within(
+            limits,
+            parallel::map(&paths, threads, |path| {
+                let file = read_file(dir, path, limits)?;
+                Ok(file.entry(Digest::of(&file.bytes)))
+            })?,
+        )?);
     };
     let found = parallel::map(&paths, threads, |path| hash_file(dir, path, limits, cache, now))?;
     let mut entries = Vec::with_capacity(found.len());
@@ -117,8 +124,7 @@ pub fn ingest_dir(dir: &Path, filter: &Filter, limits: &Limits, batch: &Batch<'_
     let paths = list(dir, filter, limits)?;
     let entries = parallel::map(&paths, batch.store().disk().parallelism(), |path| {
         let file = read_file(dir, path, limits)?;
-        let blob = batch.put(&file.bytes)?;
-        Ok(TreeEntry { path: file.path, length: file.bytes.len() as u64, blob, executable: file.executable })
+        Ok(file.entry(batch.put(&file.bytes)?))
     })?;
     batch.put_entries(within(limits, entries)?)
 }
@@ -173,7 +179,12 @@ fn inside(dir: &Path, path: &TreePath) -> Result<Option<Metadata>> {
         match fs::symlink_metadata(&here) {
             Ok(found) if found.is_symlink() => return Err(StoreError::refused(path.as_str(), LINK)),
             Ok(found) => metadata = Some(found),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return Ok(None);
             }
             Err(error) => return Err(StoreError::io("read", &here)(error)),
@@ -205,7 +216,10 @@ fn walk(dir: &Path, folder: &str, limits: &Limits, paths: &mut BTreeSet<TreePath
             } else if kind.is_file() {
                 paths.insert(path);
                 if paths.len() > limits.entries {
-                    return Err(StoreError::refused(here.display().to_string(), format!("more than {} files", limits.entries)));
+                    return Err(StoreError::refused(
+                        here.display().to_string(),
+                        format!("more than {} files", limits.entries),
+                    ));
                 }
             } else {
                 return Err(StoreError::refused(path.as_str(), irregular(kind)));
@@ -237,14 +251,20 @@ fn check(path: &TreePath, metadata: &Metadata, limits: &Limits) -> Result<()> {
         return Err(StoreError::refused(path.as_str(), irregular(metadata.file_type())));
     }
     if metadata.nlink() > 1 {
-        return Err(StoreError::refused(path.as_str(), "is a hard link; copy the file instead of linking it"));
+        return Err(StoreError::refused(
+            path.as_str(),
+            "is a hard link; copy the file instead of linking it",
+        ));
     }
     too_large(path, metadata.len(), limits)
 }
 
 fn too_large(path: &TreePath, length: u64, limits: &Limits) -> Result<()> {
     if length > limits.file_bytes {
-        return Err(StoreError::refused(path.as_str(), format!("is larger than {} bytes", limits.file_bytes)));
+        return Err(StoreError::refused(
+            path.as_str(),
+            format!("is larger than {} bytes", limits.file_bytes),
+        ));
     }
     Ok(())
 }
@@ -261,7 +281,9 @@ fn read_file(dir: &Path, path: &TreePath, limits: &Limits) -> Result<TreeFile> {
     let metadata = file.metadata().map_err(StoreError::io("read", &full))?;
     check(path, &metadata, limits)?;
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    file.take(limits.file_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(StoreError::io("read", &full))?;
+    file.take(limits.file_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(StoreError::io("read", &full))?;
     too_large(path, bytes.len() as u64, limits)?;
     Ok(TreeFile { path: path.clone(), bytes, executable: metadata.mode() & 0o100 != 0 })
 }
@@ -285,11 +307,6 @@ fn hash_file(
     let file = read_file(dir, path, limits)?;
     let after = fs::symlink_metadata(&full).map_err(StoreError::io("read", &full))?;
     let settled = Stamp::of(&after) == stamp && stamp.is_settled(now);
-    let entry = TreeEntry {
-        path: file.path,
-        length: file.bytes.len() as u64,
-        blob: Digest::of(&file.bytes),
-        executable: file.executable,
-    };
-    Ok((entry, key, settled.then_some(stamp)))
+    let blob = Digest::of(&file.bytes);
+    Ok((file.entry(blob), key, settled.then_some(stamp)))
 }

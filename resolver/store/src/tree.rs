@@ -83,7 +83,12 @@ impl TreePath {
     /// When it is not UTF-8, or not a [`TreePath`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         std::str::from_utf8(bytes)
-            .map_err(|_| StoreError::refused(String::from_utf8_lossy(bytes).escape_debug().to_string(), "the path is not UTF-8"))?
+            .map_err(|_| {
+                StoreError::refused(
+                    String::from_utf8_lossy(bytes).escape_debug().to_string(),
+                    "the path is not UTF-8",
+                )
+            })?
             .parse()
     }
 }
@@ -112,7 +117,9 @@ impl FromStr for TreePath {
             return refuse("the path is absolute; it must be relative");
         }
         if text.contains('\\') || text.chars().any(misleading) {
-            return refuse("the path holds a backslash, a control character or a change of writing direction");
+            return refuse(
+                "the path holds a backslash, a control character or a change of writing direction",
+            );
         }
         let mut depth = 0;
         for name in text.split('/') {
@@ -120,7 +127,9 @@ impl FromStr for TreePath {
             match name {
                 ".." => return refuse("the path climbs with `..`"),
                 "" | "." => return refuse("the path has an empty name or `.`"),
-                _ if name.len() > MAX_NAME_BYTES => return refuse("a name in the path is longer than 255 bytes"),
+                _ if name.len() > MAX_NAME_BYTES => {
+                    return refuse("a name in the path is longer than 255 bytes");
+                }
                 _ => {}
             }
         }
@@ -166,6 +175,18 @@ pub struct TreeFile {
     pub executable: bool,
 }
 
+impl TreeFile {
+    /// The file's line in a listing, given the digest of its bytes.
+    pub(crate) fn entry(&self, blob: Digest) -> TreeEntry {
+        TreeEntry {
+            path: self.path.clone(),
+            length: self.bytes.len() as u64,
+            blob,
+            executable: self.executable,
+        }
+    }
+}
+
 /// A regular file in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
@@ -192,7 +213,10 @@ impl Tree {
     /// When a path occurs twice, differs from another one in case only, or is inside of a file.
     pub fn new(mut entries: Vec<TreeEntry>) -> Result<Self> {
         if entries.len() > MAX_ENTRIES {
-            return Err(StoreError::refused(entries[0].path.as_str(), format!("more than {MAX_ENTRIES} files")));
+            return Err(StoreError::refused(
+                entries[0].path.as_str(),
+                format!("more than {MAX_ENTRIES} files"),
+            ));
         }
         entries.sort_unstable_by(|one, two| one.path.cmp(&two.path));
         let mut names = Names::default();
@@ -207,17 +231,7 @@ impl Tree {
     /// # Errors
     /// As [`Tree::new`].
     pub fn of_files(files: &[TreeFile]) -> Result<Self> {
-        Self::new(
-            files
-                .iter()
-                .map(|file| TreeEntry {
-                    path: file.path.clone(),
-                    length: file.bytes.len() as u64,
-                    blob: Digest::of(&file.bytes),
-                    executable: file.executable,
-                })
-                .collect(),
-        )
+        Self::new(files.iter().map(|file| file.entry(Digest::of(&file.bytes))).collect())
     }
 
     /// The files, sorted by the bytes of their paths.
@@ -272,7 +286,9 @@ impl Tree {
     /// # Errors
     /// When the bytes are not exactly a listing.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let refuse = |line: usize| StoreError::refused(format!("tree listing, line {line}"), "not a canonical tree listing");
+        let refuse = |line: usize| {
+            StoreError::refused(format!("tree listing, line {line}"), "not a canonical tree listing")
+        };
         let text = std::str::from_utf8(bytes).map_err(|_| refuse(1))?;
         let body = text.strip_prefix(HEADER).ok_or_else(|| refuse(1))?;
         if !body.is_empty() && !body.ends_with('\n') {
@@ -325,7 +341,11 @@ struct Seen {
 
 /// The form in which a file system without case or with another normalization would compare a name.
 fn folded(name: &str) -> String {
-    if name.is_ascii() { name.to_ascii_lowercase() } else { name.nfkd().flat_map(char::to_lowercase).nfkd().collect() }
+    if name.is_ascii() {
+        name.to_ascii_lowercase()
+    } else {
+        name.nfkd().flat_map(char::to_lowercase).nfkd().collect()
+    }
 }
 
 impl Names {
@@ -361,11 +381,97 @@ impl Names {
 
     fn collision(&self, path: &str) -> StoreError {
         let rule = match self.seen.get(&folded(path)) {
-            Some(seen) if seen.name == path && seen.folder => "is both a file and a folder".to_owned(),
             Some(seen) if seen.name == path => "occurs twice, or is both a file and a folder".to_owned(),
             Some(seen) => format!("collides with `{}` on file systems that ignore case", seen.name),
             None => "collides with another name".to_owned(),
         };
         StoreError::refused(path, rule)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str) -> TreeEntry {
+        TreeEntry { path: path.parse().unwrap(), length: 3, blob: Digest::of(b"abc"), executable: false }
+    }
+
+    #[test]
+    fn a_listing_is_readable_text() {
+        let mut run = entry("bin/run");
+        run.executable = true;
+        let tree = Tree::new(vec![run, entry("Capsule.toml")]).unwrap();
+        let hex = Digest::of(b"abc").hex();
+        let text = format!("astrid-tree 1\n- 3 {hex} Capsule.toml\nx 3 {hex} bin/run\n");
+        assert_eq!(String::from_utf8(tree.encode()).unwrap(), text);
+        assert_eq!(tree.digest(), Digest::of(text.as_bytes()));
+        assert_eq!(Tree::decode(text.as_bytes()).unwrap(), tree);
+        assert_eq!(tree.get("bin/run").unwrap().length, 3);
+        assert_eq!(tree.under("bin").count(), 1);
+        assert_eq!(tree.under("bi").count(), 0);
+    }
+
+    #[test]
+    fn paths_that_mean_something_else_elsewhere_are_refused_denied() {
+        let long = "a/".repeat(40) + "a";
+        let name = "n".repeat(256);
+        for path in [
+            "",
+            "/",
+            "/x",
+            "../x",
+            "a/../b",
+            "a//b",
+            "a/",
+            "./a",
+            "a/.",
+            "a\\b",
+            "a\nb",
+            "a\0b",
+            "\u{202e}x",
+            &long,
+            &name,
+        ] {
+            assert!(path.parse::<TreePath>().is_err(), "{path:?}");
+        }
+        assert!(TreePath::from_bytes(b"\xff").is_err());
+        for path in ["a", "a/b.c", "..a", "ä/ö", "a b"] {
+            assert!(path.parse::<TreePath>().is_ok(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn colliding_names_are_refused_denied() {
+        for (one, two) in
+            [("a", "a"), ("a", "A"), ("a", "a/b"), ("d/x", "D/y"), ("\u{e9}", "e\u{301}"), ("\u{212a}", "k")]
+        {
+            for paths in [[one, two], [two, one]] {
+                let error = Tree::new(paths.map(entry).to_vec()).unwrap_err();
+                assert!(matches!(error, StoreError::Refused { .. }), "{one} {two}");
+            }
+        }
+        assert!(Tree::new(vec![entry("a"), entry("ab"), entry("b/a")]).is_ok());
+    }
+
+    #[test]
+    fn listings_that_are_not_canonical_are_refused_denied() {
+        let hex = Digest::of(b"abc").hex();
+        for body in [
+            format!("- 3 {hex} b\n- 3 {hex} a\n"),
+            format!("- 3 {hex} a\n- 3 {hex} a\n"),
+            format!("- 03 {hex} a\n"),
+            format!("- +3 {hex} a\n"),
+            format!("y 3 {hex} a\n"),
+            format!("- 3 {hex} a"),
+            format!("- 3 {hex} ../a\n"),
+            format!("- 3 {} a\n", hex.to_uppercase()),
+            format!("- 3 {hex} a\n\n"),
+            format!("- 3 {hex} a\r\n"),
+        ] {
+            assert!(Tree::decode(format!("astrid-tree 1\n{body}").as_bytes()).is_err(), "{body:?}");
+        }
+        assert!(Tree::decode(b"astrid-tree 2\n").is_err());
+        assert_eq!(Tree::decode(b"astrid-tree 1\n").unwrap(), Tree::default());
     }
 }
