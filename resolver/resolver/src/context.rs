@@ -4,9 +4,9 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use astrid_manifest::version::PLATFORM_COMPAT;
 use astrid_store::{Home, Store};
 use jiff::Timestamp;
-use astrid_manifest::version::PLATFORM_COMPAT;
 use semver::Version;
 
 use crate::progress::{Progress, Silent};
@@ -118,7 +118,13 @@ pub struct Context {
 
 impl Context {
     /// A context that is online, tells nobody, and fetches four things at once.
-    pub fn new(home: Home, store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, caller: String) -> Self {
+    pub fn new(
+        home: Home,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        caller: String,
+    ) -> Self {
         Self {
             home,
             store,

@@ -219,7 +219,8 @@ impl std::error::Error for Error {
 
 impl From<astrid_manifest::diagnostic::Diagnostics> for Error {
     fn from(diagnostics: astrid_manifest::diagnostic::Diagnostics) -> Self {
-        let first = diagnostics.iter().find(|one| one.severity == astrid_manifest::diagnostic::Severity::Error);
+        let first =
+            diagnostics.iter().find(|one| one.severity == astrid_manifest::diagnostic::Severity::Error);
         let first = first.or_else(|| diagnostics.iter().next());
         let mut error = Self::invalid(first.map_or_else(String::new, |one| one.message.clone()));
         if let Some(one) = first {
@@ -246,6 +247,6 @@ impl From<astrid_store::StoreError> for Error {
             astrid_store::ErrorKind::Busy => ErrorKind::Busy,
             astrid_store::ErrorKind::Io => ErrorKind::Failed,
         };
-        Self::new(kind, error.to_string()).caused_by(error)
+        Self::new(kind, error.to_string())
     }
 }

@@ -4,6 +4,12 @@
 //!
 //! | module | noun |
 //! |---|---|
+//! | [`declaration`] | what people wrote, the lock beside it, and where both came from |
+//! | [`resolution`] | exact versions for everything that is declared |
+//! | [`verified`] | bytes in the store, compared with every claim: the only thing that can be locked |
+//! | [`lock_state`] | whether a lock is fresh, and how two locks differ |
+//! | [`artifact`] | what the bytes of a capsule or pack say they are |
+//! | [`context`] | home, store, clock, randomness and network, as parameters |
 //! | [`error`] | what can go wrong, and its exit code |
 //! | [`progress`] | who is told about long work |
 //! | [`origin`] | where a declaration came from |
@@ -18,20 +24,31 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod artifact;
 pub mod context;
+pub mod declaration;
 pub mod error;
 mod fetch;
+mod first_seen;
 pub mod graph;
+mod index;
+pub mod lock_state;
 pub mod origin;
 pub mod plan;
 pub mod policy;
 pub mod progress;
+pub mod resolution;
 pub mod secrets;
 pub mod solve;
 pub mod source;
 pub mod trust;
 pub mod variables;
+pub mod verified;
 
+pub use context::{Clock, Context, Entropy, Network};
+pub use declaration::{Declaration, Target};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use origin::Origin;
 pub use progress::Progress;
+pub use resolution::{LockMode, Request, Resolution, Upgrade, resolve};
+pub use verified::{Freshness, NoProvenance, VerifiedFleet, Verifier, fetch, verified, verify};

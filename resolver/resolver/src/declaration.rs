@@ -1,0 +1,386 @@
+//! What people wrote: a `Distro.toml`, the lock beside it, and where both came from.
+
+use std::io::ErrorKind as IoErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use astrid_authority::Digest;
+use astrid_manifest::diagnostic::{Diagnostics, Parsed, Position};
+use astrid_manifest::distro::{Distro, manifest_hash};
+use astrid_manifest::lock::{AnyLock, LegacyLock, Lock};
+use astrid_manifest::source::{GitSource, Source};
+
+use crate::context::Context;
+use crate::error::{Error, Place, Result};
+use crate::origin::Origin;
+use crate::source::address::{GitAddress, Named};
+use crate::source::git::{Mirror, Reference, git_cache};
+use crate::source::index::read_limited;
+
+/// The file that declares a fleet.
+pub const MANIFEST: &str = "Distro.toml";
+/// The lock beside it.
+pub const LOCK: &str = "Distro.lock";
+
+/// A declaration or lock is not larger than this: 16 MiB.
+const MAX_TEXT_BYTES: u64 = 16 << 20;
+
+/// What a person named on the command line, told apart by what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A folder with a `Distro.toml`, or such a file.
+    Path {
+        /// The absolute path.
+        path: PathBuf,
+        /// The path as it was typed, for messages.
+        typed: String,
+    },
+    /// A repository.
+    Source(Source),
+    /// The home's own distro.
+    Home,
+}
+
+impl Target {
+    /// Reads what was typed; relative paths are below `working`.
+    ///
+    /// What exists on disk is a path; `git+URL?ref=…&path=…` and `@owner/repo` are repositories.
+    ///
+    /// # Errors
+    /// `Invalid` when it is neither.
+    pub fn parse(typed: &str, working: &Path) -> Result<Self> {
+        let typed_path = if typed.is_empty() { "." } else { typed };
+        let path = working.join(typed_path);
+        let looks_like_source = typed.starts_with("git+") || typed.starts_with('@') || typed.contains("://");
+        if path.exists() || !looks_like_source {
+            return Ok(Self::Path { path, typed: typed_path.to_owned() });
+        }
+        let text = if typed.contains("://") && !typed.starts_with("git+") {
+            format!("git+{typed}")
+        } else {
+            typed.to_owned()
+        };
+        Source::parse_distro(&text).map(Self::Source).map_err(|error| {
+            Error::invalid(format!("`{typed}` is no folder, no Distro.toml and no source: {error}"))
+                .hint("name a folder, or `git+https://…?ref=…&path=…`")
+        })
+    }
+}
+
+/// What relative sources are relative to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A folder of a commit, read from the object database.
+    Git {
+        /// Which repository.
+        address: GitAddress,
+        /// Which commit: 40 hexadecimal digits.
+        commit: String,
+        /// The folder of the declaration; empty is the repository's root.
+        path: String,
+    },
+}
+
+/// The lock that lies beside a declaration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExistingLock {
+    /// There is none.
+    None,
+    /// One of version 1: a memory of versions.
+    Legacy(LegacyLock),
+    /// One of version 2.
+    Current(Lock),
+}
+
+/// What people wrote, parsed and checked, with where it came from. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Declaration(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    distro: Distro,
+    text: String,
+    hash: Digest,
+    file: String,
+    base: Base,
+    origin: Origin,
+    lock: ExistingLock,
+    warnings: Diagnostics,
+}
+
+impl Declaration {
+    /// Loads what `target` names, with the lock beside it.
+    ///
+    /// # Errors
+    /// `Invalid` with the complaints of the parser, and for sources that the origin may not name;
+    /// `NeedsNetwork` and `Failed` for repositories.
+    pub fn load(context: &Context, target: &Target) -> Result<Self> {
+        match target {
+            Target::Home => Self::load_home(context),
+            Target::Path { path, typed } => Self::load_path(path, typed),
+            Target::Source(Source::Git(source)) => {
+                let address = GitAddress::parse(&source.url, Named::ByPerson)?;
+                Self::load_git(context, &address, source)
+            }
+            Target::Source(Source::Release { owner, repo }) => {
+                let forge = context.endpoints.forge.trim_end_matches('/');
+                let address = GitAddress::parse(&format!("{forge}/{owner}/{repo}"), Named::ByPerson)?;
+                let source = GitSource { url: address.as_str().to_owned(), reference: None, path: None };
+                Self::load_git(context, &address, &source)
+            }
+            Target::Source(Source::Path(path) | Source::Archive(path)) => {
+                Self::load_path(&path.under(Path::new("/")), &path.to_string())
+            }
+            Target::Source(Source::Index { .. }) => {
+                Err(Error::invalid("a distro from an index is not supported by this version")
+                    .hint("name a folder, or `git+https://…?ref=…&path=…`"))
+            }
+        }
+    }
+
+    /// Loads the home's own distro; its lock lies beside it, and it may be empty.
+    ///
+    /// # Errors
+    /// `Failed` when there is none; `Invalid` with the complaints of the parser.
+    pub fn load_home(context: &Context) -> Result<Self> {
+        let path = context.home.distro();
+        let folder = path.parent().unwrap_or(&path).to_owned();
+        let text = read_text(&path, "the home's own Distro.toml")?
+            .ok_or_else(|| Error::failed("the home has no distro of its own").hint("run `astrid init`"))?;
+        let lock = read_text(&folder.join(LOCK), LOCK)?;
+        Self::assemble(Pieces {
+            text,
+            lock,
+            file: MANIFEST.to_owned(),
+            base: Base::Folder(folder),
+            origin: Origin::Home,
+        })
+    }
+
+    /// Takes a declaration that is part of the program, whose relative sources are below `folder`.
+    ///
+    /// # Errors
+    /// `Invalid` with the complaints of the parser.
+    pub fn builtin(text: &str, lock: Option<&str>, folder: &Path) -> Result<Self> {
+        Self::assemble(Pieces {
+            text: text.to_owned(),
+            lock: lock.map(str::to_owned),
+            file: format!("builtin/{MANIFEST}"),
+            base: Base::Folder(folder.to_owned()),
+            origin: Origin::Builtin,
+        })
+    }
+
+    fn load_path(path: &Path, typed: &str) -> Result<Self> {
+        let is_folder = path.is_dir();
+        let manifest = if is_folder { path.join(MANIFEST) } else { path.to_owned() };
+        let shown = match (is_folder, typed) {
+            (true, "." | "./") => MANIFEST.to_owned(),
+            (true, _) => format!("{}/{MANIFEST}", typed.trim_end_matches('/')),
+            (false, _) => typed.to_owned(),
+        };
+        let text = read_text(&manifest, &shown)?.ok_or_else(|| {
+            Error::invalid(format!("{shown} does not exist"))
+                .hint("name the folder of a Distro.toml, or write one with `astrid init --here`")
+        })?;
+        let manifest = std::fs::canonicalize(&manifest)
+            .map_err(|error| Error::failed(format!("{shown} can't be found")).caused_by(error))?;
+        let folder = manifest.parent().unwrap_or(&manifest).to_owned();
+        let lock = read_text(&folder.join(LOCK), LOCK)?;
+        let base = Base::Folder(folder.clone());
+        Self::assemble(Pieces { text, lock, file: shown, base, origin: Origin::Folder(folder) })
+    }
+
+    fn load_git(context: &Context, address: &GitAddress, source: &GitSource) -> Result<Self> {
+        let mirror = Mirror::open(&git_cache(context), address)?;
+        let reference = Reference::of(source.reference.as_ref());
+        let moves = matches!(reference, Reference::Branch(_) | Reference::Head);
+        if moves && (address.is_local() || context.network == crate::context::Network::Online) {
+            mirror.fetch(context)?;
+        }
+        let commit = mirror.resolve(context, &reference)?;
+        let path = source.path.as_ref().map(|path| path.joined()).unwrap_or_default();
+        let inside = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+        let read = |name: &str| -> Result<Option<String>> {
+            let Some(bytes) = mirror.file(&commit, &inside(name))? else { return Ok(None) };
+            String::from_utf8(bytes)
+                .map(Some)
+                .map_err(|_| Error::invalid(format!("{address}: {} is no UTF-8", inside(name))))
+        };
+        let text = read(MANIFEST)?.ok_or_else(|| {
+            Error::invalid(format!("{address} has no {} at {commit}", inside(MANIFEST)))
+                .hint("say where it is with `path=`")
+        })?;
+        let origin = Origin::Git {
+            address: address.clone(),
+            requested: reference.to_string(),
+            commit: commit.clone(),
+            path: path.clone(),
+        };
+        Self::assemble(Pieces {
+            lock: read(LOCK)?,
+            text,
+            file: inside(MANIFEST),
+            base: Base::Git { address: address.clone(), commit, path },
+            origin,
+        })
+    }
+
+    fn assemble(pieces: Pieces) -> Result<Self> {
+        let parsed = if pieces.origin == Origin::Home {
+            Distro::parse_home(&pieces.file, &pieces.text)
+        } else {
+            Distro::parse(&pieces.file, &pieces.text)
+        };
+        let Parsed { value: distro, mut warnings } = parsed.map_err(Error::from)?;
+        let lock = match &pieces.lock {
+            None => ExistingLock::None,
+            Some(text) => {
+                let parsed = AnyLock::parse(LOCK, text).map_err(Error::from)?;
+                warnings.merge(parsed.warnings);
+                match parsed.value {
+                    AnyLock::V1(lock) => ExistingLock::Legacy(lock),
+                    AnyLock::V2(lock) => ExistingLock::Current(lock),
+                }
+            }
+        };
+        let declaration = Self(Arc::new(Inner {
+            hash: manifest_hash(&distro),
+            distro,
+            text: pieces.text,
+            file: pieces.file,
+            base: pieces.base,
+            origin: pieces.origin,
+            lock,
+            warnings,
+        }));
+        declaration.check_sources()?;
+        Ok(declaration)
+    }
+
+    /// What was fetched may only name what is in its own tree, or what everybody can reach.
+    fn check_sources(&self) -> Result<()> {
+        if !self.0.origin.is_fetched() {
+            return Ok(());
+        }
+        let capsules = self.0.distro.capsules.iter().map(|entry| (&entry.source, entry.source_at));
+        let packs = self.0.distro.packs.iter().map(|entry| (&entry.source, entry.source_at));
+        for (source, at) in capsules.chain(packs) {
+            if source.is_local_only() {
+                return Err(Error::invalid(format!(
+                    "a distro that was fetched may not name this machine: `{source}`"
+                ))
+                .at(self.place(at))
+                .hint("use a path relative to Distro.toml, or a repository"));
+            }
+        }
+        if let Some(index) = self.0.distro.indexes.first() {
+            return Err(Error::invalid(format!(
+                "index `{}` of a distro that was fetched is not supported by this version",
+                index.name
+            ))
+            .at(self.place(index.at))
+            .hint("clone the repository and apply the folder"));
+        }
+        Ok(())
+    }
+
+    /// What is declared.
+    #[must_use]
+    pub fn distro(&self) -> &Distro {
+        &self.0.distro
+    }
+
+    /// The exact text of `Distro.toml`.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The digest of what resolution reads of it.
+    #[must_use]
+    pub fn manifest_hash(&self) -> Digest {
+        self.0.hash
+    }
+
+    /// What messages call the file.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.0.file
+    }
+
+    /// What relative sources are relative to.
+    #[must_use]
+    pub fn base(&self) -> &Base {
+        &self.0.base
+    }
+
+    /// The folder of the file on this machine; nothing for what was fetched.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.0.base {
+            Base::Folder(folder) => Some(folder),
+            Base::Git { .. } => None,
+        }
+    }
+
+    /// Where the declaration came from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+
+    /// Whether it is the home's own distro.
+    #[must_use]
+    pub fn is_home(&self) -> bool {
+        self.0.origin == Origin::Home
+    }
+
+    /// The lock beside it.
+    #[must_use]
+    pub fn existing_lock(&self) -> &ExistingLock {
+        &self.0.lock
+    }
+
+    /// The lock beside it, when it is of the current format.
+    #[must_use]
+    pub fn lock(&self) -> Option<&Lock> {
+        match &self.0.lock {
+            ExistingLock::Current(lock) => Some(lock),
+            _ => None,
+        }
+    }
+
+    /// What the parsers warn about.
+    #[must_use]
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.0.warnings
+    }
+
+    /// A position of the file as a place for messages.
+    #[must_use]
+    pub fn place(&self, at: Position) -> Place {
+        Place { file: self.0.file.clone(), line: at.line as usize, column: None }
+    }
+}
+
+struct Pieces {
+    text: String,
+    lock: Option<String>,
+    file: String,
+    base: Base,
+    origin: Origin,
+}
+
+/// Reads a text of limited size; nothing when there is no such file.
+fn read_text(path: &Path, shown: &str) -> Result<Option<String>> {
+    let bytes = match read_limited(path, MAX_TEXT_BYTES) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Err(Error::invalid(format!("{shown} is larger than 16 MiB"))),
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::failed(format!("{shown} can't be read")).caused_by(error)),
+    };
+    String::from_utf8(bytes).map(Some).map_err(|_| Error::invalid(format!("{shown} is no UTF-8")))
+}
