@@ -27,6 +27,8 @@ use crate::spec::CapsuleSpec;
 use crate::state::{CallState, Mode, Shared};
 
 const HOOK_TRIGGER: &str = "astrid-hook-trigger";
+/// Longest answer of a call.
+const MAX_ANSWER_BYTES: usize = 10 << 20;
 /// What the kernel asks a capsule for to learn its tools.
 const DESCRIBE: &str = "tool_describe";
 
@@ -98,6 +100,7 @@ impl Capsule {
         let limit = self.0.spec.limits.call;
         let call = async {
             let _permit = self.0.calls.acquire().await.map_err(|_| HostError::Timeout(limit))?;
+            let _place = self.0.loaded.engine.place_for_call().await;
             self.trigger(caller.clone(), action, payload).await
         };
         // The time for the whole; the guest itself gives way at every tick, so this can fire.
@@ -122,11 +125,14 @@ impl Capsule {
     /// Runs the capsule's loop until it returns. Dropping the future ends it.
     ///
     /// # Errors
-    /// When there is no loop, it crashes, or it computes for too long without waiting.
+    /// When there is no loop, too many run already, it crashes, or it computes for too long
+    /// without waiting.
     pub async fn run(&self, caller: &Caller) -> Result<(), HostError> {
         if !self.0.loaded.exports.run {
             return Err(HostError::NoExport("run"));
         }
+        let _place = self.0.loaded.engine.place_for_loop()?;
+        self.0.ready.send_replace(false);
         let window = self.0.spec.limits.run_window;
         let state = CallState::new(Arc::clone(&self.0), caller.clone(), Mode::Run);
         self.plain("run", state, Some(window)).await
@@ -170,7 +176,10 @@ impl Capsule {
         let mut state = CallState::new(Arc::clone(&self.0), caller.clone(), Mode::Lifecycle { previous });
         state.kv = kv;
         state.files = files;
-        let hook = self.plain(export, state, None);
+        let hook = async {
+            let _place = self.0.loaded.engine.place_for_call().await;
+            self.plain(export, state, None).await
+        };
         tokio::time::timeout(limit, hook).await.unwrap_or(Err(HostError::Timeout(limit)))
     }
 
@@ -186,7 +195,7 @@ impl Capsule {
                 .get_typed_func::<(&str, &[u8]), (CapsuleResult,)>(&mut store, HOOK_TRIGGER)
                 .map_err(|_| HostError::NoExport(HOOK_TRIGGER))?;
             match function.call_async(&mut store, (action, payload)).await {
-                Ok((result,)) => Ok(HookResult::from_guest(&result.action, result.data)),
+                Ok((result,)) => answer(result),
                 Err(error) => Err(self.failure(&store, &error)),
             }
         };
@@ -260,6 +269,14 @@ impl Capsule {
         };
         HostError::Trap(text)
     }
+}
+
+fn answer(result: CapsuleResult) -> Result<HookResult, HostError> {
+    let bytes = result.data.as_ref().map_or(0, String::len);
+    if bytes > MAX_ANSWER_BYTES {
+        return Err(HostError::Answer { bytes, most: MAX_ANSWER_BYTES });
+    }
+    Ok(HookResult::from_guest(&result.action, result.data))
 }
 
 /// A call: time passes for guests while it is being polled, and stands still while it waits.

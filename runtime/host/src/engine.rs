@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use astrid_authority::Digest;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -38,14 +39,15 @@ pub struct CompiledCode {
 pub struct EngineOptions {
     /// Where compiled code is kept; nowhere if none.
     pub compiled: Option<CompiledCode>,
-    /// Calls at the same time, over all capsules, for which memory is set aside. More than that
-    /// are refused while as many run.
-    pub instances: u32,
+    /// Calls at the same time, over all capsules; more wait.
+    pub calls: u32,
+    /// Loops at the same time; more are refused.
+    pub loops: u32,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { compiled: None, instances: 256 }
+        Self { compiled: None, calls: 512, loops: 512 }
     }
 }
 
@@ -71,6 +73,9 @@ struct Shared {
     compiled: Option<CompiledFolder>,
     ticker: Arc<Ticker>,
     pooling: bool,
+    calls: Semaphore,
+    loops: Semaphore,
+    most_loops: usize,
 }
 
 impl Drop for Shared {
@@ -109,7 +114,8 @@ impl Engine {
     /// When the machine is not supported.
     pub fn new(options: &EngineOptions) -> Result<Self, HostError> {
         let failed = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
-        let (engine, pooling) = match wasmtime::Engine::new(&config(Some(options.instances))) {
+        let instances = options.calls.saturating_add(options.loops);
+        let (engine, pooling) = match wasmtime::Engine::new(&config(Some(instances))) {
             Ok(engine) => (engine, true),
             Err(error) => {
                 tracing::warn!(%error, "memory for instances can't be set aside; calls will be slower");
@@ -122,7 +128,17 @@ impl Engine {
             CompiledFolder::new(compiled.folder.clone(), &compiled.key, fingerprint(&engine))
         });
         let ticker = start_ticker(&engine)?;
-        Ok(Self(Arc::new(Shared { engine, linker, compiled, ticker, pooling })))
+        let places = |most: u32| usize::try_from(most).map_or(Semaphore::MAX_PERMITS, |most| most.max(1));
+        Ok(Self(Arc::new(Shared {
+            engine,
+            linker,
+            compiled,
+            ticker,
+            pooling,
+            calls: Semaphore::new(places(options.calls)),
+            loops: Semaphore::new(places(options.loops)),
+            most_loops: places(options.loops),
+        })))
     }
 
     /// Loads one component. Compiling takes a tenth of a second and more; do it off the async
@@ -209,6 +225,16 @@ impl Engine {
         &self.0.engine
     }
 
+    /// Waits for a place among the calls. None only if there is no limit any more.
+    pub(crate) async fn place_for_call(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.calls.acquire().await.ok()
+    }
+
+    /// Takes a place among the loops.
+    pub(crate) fn place_for_loop(&self) -> Result<SemaphorePermit<'_>, HostError> {
+        self.0.loops.try_acquire().map_err(|_| HostError::TooManyLoops(self.0.most_loops))
+    }
+
     /// Makes time pass for guests for as long as the returned value lives.
     pub(crate) fn running(&self) -> Running<'_> {
         if self.0.ticker.running.fetch_add(1, Ordering::AcqRel) == 0 {
@@ -273,7 +299,7 @@ fn config(pooled_instances: Option<u32>) -> Config {
         // A component is a few core instances: the guest's own module, and small ones around it.
         pool.total_component_instances(instances)
             .total_core_instances(instances.saturating_mul(4))
-            .total_memories(instances.saturating_mul(2))
+            .total_memories(instances.saturating_add(instances / 4))
             .total_tables(instances.saturating_mul(4))
             .total_stacks(instances);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

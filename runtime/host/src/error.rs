@@ -59,6 +59,17 @@ pub enum HostError {
     /// A running loop kept the processor without waiting for an event.
     #[error("the capsule computed for {} ms without waiting for an event", .0.as_millis())]
     Starved(Duration),
+    /// The answer is too long.
+    #[error("the capsule's answer has {bytes} bytes, {most} are allowed")]
+    Answer {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// As many loops run as memory was set aside for.
+    #[error("no more than {0} capsules can run a loop at the same time")]
+    TooManyLoops(usize),
     /// The guest wanted more memory than it may have.
     #[error("the capsule needs more than {0} bytes of memory")]
     Memory(usize),

@@ -15,6 +15,11 @@ use crate::kv::{Kv, KvLimits, Namespace};
 use crate::ports::Ports;
 use crate::spec::CapsuleSpec;
 
+/// Most resources that one call holds: files, subscriptions and what it waits for.
+const MAX_RESOURCES: usize = 1024;
+/// Most entries of one table of functions.
+const MAX_TABLE: usize = 1 << 16;
+
 /// What all calls of a capsule share.
 pub(crate) struct Shared {
     pub(crate) spec: CapsuleSpec,
@@ -64,7 +69,7 @@ impl wasmtime::ResourceLimiter for Memory {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= 1 << 16)
+        Ok(desired <= MAX_TABLE)
     }
 }
 
@@ -87,11 +92,13 @@ pub(crate) struct CallState {
 
 impl CallState {
     pub(crate) fn new(capsule: Arc<Shared>, caller: Caller, mode: Mode) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
         Self {
             kv: capsule.ports.kv.clone(),
             files: Arc::clone(&capsule.ports.files),
             memory: Memory { limit: capsule.spec.limits.memory, refused: false },
-            table: ResourceTable::new(),
+            table,
             handles: 0,
             ticks: 0,
             last_error: None,

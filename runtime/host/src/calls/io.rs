@@ -49,7 +49,8 @@ impl HostPollable for &mut CallState {
     }
 
     fn drop(&mut self, pollable: Resource<Pollable>) -> wasmtime::Result<()> {
-        self.table.delete(pollable)?;
+        // One that could not be made, as the table was full, is not there.
+        let _ = self.table.delete(pollable);
         Ok(())
     }
 }

@@ -143,8 +143,7 @@ impl HostSubscription for &mut CallState {
     }
 
     fn subscribe_readiness(&mut self, subscription: Resource<Received>) -> Resource<Pollable> {
-        // The table holds far more than a guest can make, and a subscription that is there can't
-        // be gone while the guest borrows it; if it were, an index that is never valid says so.
+        // When the table is full the guest gets one that is always ready: it polls, and finds out.
         self.received(&subscription)
             .ok()
             .and_then(|subscription| self.table.push(Pollable::Subscription(subscription)).ok())

@@ -80,7 +80,9 @@ impl Located {
 
     fn open_folder(&self) -> Result<OwnedFd, FileError> {
         let name = self.place.name().unwrap_or(".");
-        Ok(openat(self.place.folder(), name, OPEN_FOLDER, Permissions::empty())?)
+        let folder = openat(self.place.folder(), name, OPEN_FOLDER, Permissions::empty())?;
+        let own = identity(&folder)?;
+        if self.place.guarded() == Some(own) { Err(FileError::BoundaryEscape) } else { Ok(folder) }
     }
 }
 
@@ -240,6 +242,10 @@ impl Files<'_> {
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
+        // Moving must not make readable what was not.
+        if self.locate(to, Access::Read, false).is_ok() {
+            self.locate(from, Access::Read, false)?;
+        }
         let (from, to) = (self.locate(from, Access::Write, false)?, self.locate(to, Access::Write, false)?);
         if from.root != to.root {
             return Err(FileError::CrossRoots);
@@ -248,7 +254,8 @@ impl Files<'_> {
     }
 
     pub(crate) fn hard_link(&self, from: &str, to: &str) -> Result<(), FileError> {
-        // A second name gives what the first one gives: both must be granted.
+        // A second name opens the same file in another place: all of it must be granted.
+        self.locate(from, Access::Read, false)?;
         let (from, to) = (self.locate(from, Access::Write, false)?, self.locate(to, Access::Write, false)?);
         if from.root != to.root {
             return Err(FileError::CrossRoots);

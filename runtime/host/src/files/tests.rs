@@ -199,6 +199,16 @@ fn files_are_changed_moved_and_removed() {
 }
 
 #[test]
+fn moving_and_linking_into_sight_is_denied() {
+    let fixture = Fixture::new(&["cwd://docs"], &["cwd://docs", "cwd://private"]);
+    let files = fixture.files();
+    assert_eq!(files.rename("private/b", "docs/b"), Err(FileError::CapabilityDenied));
+    assert_eq!(files.hard_link("private/b", "docs/b"), Err(FileError::CapabilityDenied));
+    assert_eq!(files.rename("private/b", "private/c"), Ok(()));
+    assert_eq!(files.rename("docs/a", "private/a"), Ok(()));
+}
+
+#[test]
 fn handles_read_and_write_in_place() {
     let fixture = everything();
     let handle = fixture.files().open("docs/a", Mode::ReadWrite).unwrap();

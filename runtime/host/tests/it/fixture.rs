@@ -85,7 +85,9 @@ pub(crate) fn component_path(name: &str) -> PathBuf {
 
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(&EngineOptions { instances: 64, ..EngineOptions::default() }).unwrap())
+    ENGINE.get_or_init(|| {
+        Engine::new(&EngineOptions { calls: 32, loops: 4, ..EngineOptions::default() }).unwrap()
+    })
 }
 
 pub(crate) fn load(bytes: Vec<u8>) -> Result<Arc<LoadedComponent>, HostError> {

@@ -61,7 +61,7 @@ fn code_is_kept_and_taken_and_damaged_code_is_made_again() {
     let source = || ComponentSource { digest: Digest::of(&bytes), bytes: &read };
     let engine = |key: u8| {
         let compiled = Some(CompiledCode { folder: folder.clone(), key: [key; 32] });
-        Engine::new(&EngineOptions { compiled, instances: 4 }).unwrap()
+        Engine::new(&EngineOptions { compiled, calls: 2, loops: 1 }).unwrap()
     };
     let first = engine(1).load(&source()).unwrap();
     assert!(!first.from_kept_code && first.exports.run);

@@ -92,3 +92,32 @@ async fn nothing_is_left_of_a_call_in_the_next_instance() {
         assert_eq!(task.await.unwrap(), json!({"at": at}));
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_denied() {
+    let fixture = Fixture::new();
+    let probe = fixture.capsule();
+    assert!(raw(&probe, json!({"op": "big_answer", "mib": 9})).await.is_ok());
+    let result = raw(&probe, json!({"op": "big_answer", "mib": 10})).await;
+    assert!(matches!(result, Err(HostError::Answer { .. })), "{result:?}");
+}
+
+#[tokio::test]
+async fn more_loops_than_there_is_room_for_are_denied() {
+    let fixture = Fixture::new();
+    let mut options = astrid_host::EngineOptions { calls: 1, loops: 1, ..Default::default() };
+    options.compiled = None;
+    let engine = astrid_host::Engine::new(&options).unwrap();
+    let bytes = std::fs::read(crate::fixture::component_path("probe-loop")).unwrap();
+    let digest = astrid_authority::Digest::of(&bytes);
+    let loaded = engine.load(&astrid_host::ComponentSource { digest, bytes: &|| Ok(bytes.clone()) }).unwrap();
+    let probe = Capsule::new(Fixture::spec(), loaded, fixture.ports.clone());
+    let running = tokio::spawn({
+        let probe = probe.clone();
+        async move { probe.run(&caller("ann")).await }
+    });
+    probe.wait_ready().await;
+    let second = probe.run(&caller("ann")).await;
+    assert!(matches!(second, Err(HostError::TooManyLoops(1))), "{second:?}");
+    running.abort();
+}
