@@ -67,7 +67,7 @@ impl Faults for FromCount {
 /// Refuses the mutation number `fail_at` (counted from 1), and each one after it when `forever`.
 #[derive(Debug)]
 pub struct FailAt {
-    fail_at: u64,
+    number: u64,
     forever: bool,
     error: io::ErrorKind,
     seen: AtomicU64,
@@ -76,12 +76,12 @@ pub struct FailAt {
 impl FailAt {
     /// A disk that refuses one mutation.
     pub fn once(fail_at: u64, error: io::ErrorKind) -> Self {
-        Self { fail_at, forever: false, error, seen: AtomicU64::new(0) }
+        Self { number: fail_at, forever: false, error, seen: AtomicU64::new(0) }
     }
 
     /// A disk that is full from mutation `fail_at` on.
     pub fn full_from(fail_at: u64) -> Self {
-        Self { fail_at, forever: true, error: io::ErrorKind::StorageFull, seen: AtomicU64::new(0) }
+        Self { number: fail_at, forever: true, error: io::ErrorKind::StorageFull, seen: AtomicU64::new(0) }
     }
 
     /// How many mutations were asked for so far.
@@ -93,7 +93,7 @@ impl FailAt {
 impl Faults for FailAt {
     fn before(&self, _: Mutation<'_>) -> io::Result<()> {
         let number = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
-        if number == self.fail_at || (self.forever && number > self.fail_at) {
+        if number == self.number || (self.forever && number > self.number) {
             return Err(io::Error::new(self.error, "injected fault"));
         }
         Ok(())

@@ -155,7 +155,15 @@ impl<'a> Switch<'a> {
         let record = self.record(&generations, from)?;
         check_links(self.home, &record)?;
         let done = write(self.home, self.disk, &record).and_then(|()| finish(self.home, self.disk, &record));
-        done.map_err(|cause| SwitchError { cause, recovered: recover_unlocked(self.home, self.disk).ok() })
+        done.map_err(|cause| {
+            let recovered = recover_unlocked(self.home, self.disk).ok().map(|recovered| {
+                // The journal was ended already, and only the cleaning up behind it failed.
+                let done =
+                    from != self.to && generations.current_number().is_ok_and(|number| number == self.to);
+                if recovered == Recovered::Nothing && done { Recovered::Finished(self.to) } else { recovered }
+            });
+            SwitchError { cause, recovered }
+        })
     }
 
     fn record(&self, generations: &Generations, from: Option<GenerationNumber>) -> Result<Record> {
@@ -243,10 +251,10 @@ fn undo(home: &Home, disk: &Disk, record: &Record) -> Result<()> {
     // If the old generation can't be read, links that it may need are left: they harm nothing.
     let old = packs_of(&generations, record.from);
     for step in record.steps.iter().rev() {
-        if let (Step::LinkPack(pack), Ok(old)) = (step, &old) {
-            if !old.contains(pack) {
-                unlink_pack(home, disk, pack)?;
-            }
+        if let (Step::LinkPack(pack), Ok(old)) = (step, &old)
+            && !old.contains(pack)
+        {
+            unlink_pack(home, disk, pack)?;
         }
     }
     end(home, disk)

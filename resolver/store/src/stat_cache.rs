@@ -171,7 +171,7 @@ impl StatCache {
                 push(&mut bytes, entry);
             }
             let replaced = fresh.peek().is_some_and(|(next, _)| **next == key);
-            if !replaced && !(crowded && !self.used.contains(&key)) {
+            if !replaced && (!crowded || self.used.contains(&key)) {
                 bytes.extend_from_slice(record);
             }
         }

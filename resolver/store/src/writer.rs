@@ -129,7 +129,7 @@ mod tests {
         let first = WriterLock::acquire(&home, &Disk::default(), "one", Duration::ZERO).unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
-                WriterLock::acquire(&home, &Disk::default(), "two", Duration::from_secs(60)).map(|_| ())
+                WriterLock::acquire(&home, &Disk::default(), "two", Duration::from_mins(1)).map(|_| ())
             });
             drop(first);
             waiting.join().unwrap().unwrap();

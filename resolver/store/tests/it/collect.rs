@@ -34,7 +34,7 @@ fn what_a_generation_holds_stays_and_the_rest_goes() {
     assert_eq!((seen.derived.len(), seen.leftovers.len()), (1, 1));
     assert_eq!(seen.bytes(), 7 + 4 + 4);
     assert!(store.contains(&garbage));
-    let young = Keep { newer_than: Some(SystemTime::now() - Duration::from_secs(3600)), ..keep.clone() };
+    let young = Keep { newer_than: Some(SystemTime::now() - Duration::from_hours(1)), ..keep.clone() };
     assert!(collect(&store, &young, &Mode::DryRun).unwrap().blobs.is_empty());
     assert_eq!(collect(&store, &keep, &Mode::Remove(&writer)).unwrap(), seen);
     assert!(!store.contains(&garbage));

@@ -46,7 +46,7 @@ fn switch(home: &Home, disk: &Disk, writer: &WriterLock, to: GenerationNumber) -
 
 /// What is cut short: everything that a command which applies does to the home.
 fn apply(home: &Home, disk: &Disk) -> Result<(), SwitchError> {
-    let writer = WriterLock::acquire(home, disk, "test", Duration::from_secs(60))?;
+    let writer = WriterLock::acquire(home, disk, "test", Duration::from_mins(1))?;
     recover(home, disk, &writer)?;
     let number = publish(home, disk, &writer, &NEW)?.number();
     switch(home, disk, &writer, number)

@@ -40,7 +40,7 @@ impl Scene {
     }
 
     pub(crate) fn writer(&self) -> WriterLock {
-        WriterLock::acquire(&self.home, &self.disk, "test", Duration::from_secs(60)).unwrap()
+        WriterLock::acquire(&self.home, &self.disk, "test", Duration::from_mins(1)).unwrap()
     }
 
     /// A published generation of one capsule and these packs.

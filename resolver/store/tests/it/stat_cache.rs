@@ -8,7 +8,7 @@ use astrid_store::stat_cache::StatCache;
 use astrid_store::tree::Limits;
 use astrid_store::{Disk, Tree};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn read(dir: &std::path::Path, cache: &mut StatCache, now: SystemTime) -> Tree {
     hash_dir(dir, &Filter::All, &Limits::default(), Some(Remembered { cache, now })).unwrap()
