@@ -213,15 +213,24 @@ impl Source {
             let requirement = version.parse().map_err(|_| SourceError::Release)?;
             return Ok((format!("@{name}").parse()?, Some(requirement)));
         }
-        let looks_like_git = (text.starts_with("https://") && !text.starts_with("https://github.com/"))
-            || text.starts_with("https://github.com/") && text.contains(['?'])
-            || text.strip_suffix(".git").is_some()
-            || text.starts_with("ssh://")
-            || text.starts_with("git@");
-        if looks_like_git && !text.starts_with(['.', '/']) && !text.starts_with("git+") {
-            return Ok((format!("git+{text}").parse()?, None));
+        let is_release =
+            text.starts_with("https://github.com/") && !text.contains('?') && git_url(text).is_some();
+        if let Some(url) = git_url(text).filter(|_| !is_release || text.strip_suffix(".git").is_some()) {
+            return Ok((url.parse()?, None));
         }
         Ok((text.parse()?, None))
+    }
+
+    /// Reads what a command line may name for the installation of a pack: as
+    /// [`Source::parse_install`], except that every `https://` URL is a git repository.
+    ///
+    /// # Errors
+    /// As [`Source::parse_install`].
+    pub fn parse_pack_install(text: &str) -> Result<(Self, Option<Requirement>), SourceError> {
+        match git_url(text) {
+            Some(url) => Ok((url.parse()?, None)),
+            None => Self::parse_install(text),
+        }
     }
 
     /// Reads where a distro itself comes from: every source, and `ref=refs/heads/NAME`.
@@ -275,6 +284,12 @@ impl FromStr for Source {
     fn from_str(text: &str) -> Result<Self, SourceError> {
         parse(text, false)
     }
+}
+
+/// The source of a git URL that was written without `git+`.
+fn git_url(text: &str) -> Option<String> {
+    let is_url = ["https://", "ssh://", "git@"].iter().any(|start| text.starts_with(start));
+    is_url.then(|| format!("git+{text}"))
 }
 
 fn parse(text: &str, allow_branch: bool) -> Result<Source, SourceError> {

@@ -88,7 +88,16 @@ fn installs_may_be_short() {
     assert_eq!(from, source("git+https://example.org/pack"));
     let (from, _) = Source::parse_install("git@example.org:a/b").unwrap();
     assert_eq!(from, source("git+ssh://git@example.org/a/b"));
+    let (from, _) = Source::parse_install("https://github.com/acme/tools").unwrap();
+    assert_eq!(from, source("@acme/tools"));
+    let (from, _) = Source::parse_install("https://github.com/acme/tools.git").unwrap();
+    assert_eq!(from, source("git+https://github.com/acme/tools.git"));
+    let (from, _) = Source::parse_pack_install("https://github.com/acme/tools").unwrap();
+    assert_eq!(from, source("git+https://github.com/acme/tools"));
+    let (from, _) = Source::parse_pack_install("./tools").unwrap();
+    assert_eq!(from, source("./tools"));
     assert!(Source::parse_install("http://example.org/pack").is_err());
+    assert!(Source::parse_pack_install("https://token@example.org/pack").is_err());
 }
 
 #[test]

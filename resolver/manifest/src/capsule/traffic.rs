@@ -1,6 +1,6 @@
 //! `[imports]`, `[exports]`, `[publish]` and `[subscribe]`, each with its short and long forms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use astrid_authority::{InterfaceId, TopicPattern};
@@ -26,13 +26,14 @@ fn interfaces<'a>(
     section: &str,
 ) -> Vec<(InterfaceId, Range<usize>, Node<'a>)> {
     let mut found: Vec<(InterfaceId, Range<usize>, Node<'a>)> = Vec::new();
+    let mut seen = BTreeSet::new();
     let mut add = |id: String, span: &Range<usize>, node: Node<'a>| {
         let text = Text { span: span.clone(), value: id.into() };
         let Some(id) = context.parse_text::<InterfaceId>(&text, section, "interface") else { return };
-        if found.iter().any(|(own, _, _)| *own == id) {
-            context.error(span, "duplicate", format!("`{id}` is there twice in `[{section}]`"));
-        } else {
+        if seen.insert(id.clone()) {
             found.push((id, span.clone(), node));
+        } else {
+            context.error(span, "duplicate", format!("`{id}` is there twice in `[{section}]`"));
         }
     };
     for (key, node) in table.rest() {

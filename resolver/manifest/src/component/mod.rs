@@ -164,8 +164,13 @@ pub fn inspect(bytes: &[u8]) -> Result<ComponentSurface, ComponentError> {
                     surface.exports.insert(export?.name.name.to_owned());
                 }
             }
-            Payload::ExportSection(section) => trio.module(section)?,
-            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ImportSection(section) => trio.imports(section)?,
+            Payload::ExportSection(section) => trio.exports(section)?,
+            Payload::CodeSectionEntry(body) => trio.body(&body)?,
+            Payload::End(_) => {
+                trio.end();
+                depth = depth.saturating_sub(1);
+            }
             _ => {}
         }
         if let (0, ValidPayload::End(types)) = (depth, valid) {
@@ -186,6 +191,8 @@ pub fn inspect(bytes: &[u8]) -> Result<ComponentSurface, ComponentError> {
                     Some(ComponentEntityType::Func(_)) => {
                         functions.insert(name.clone());
                     }
+                    // A name for a type of another import: nothing to call.
+                    Some(ComponentEntityType::Type { .. }) => continue,
                     _ => {}
                 }
                 let interface = implements.as_ref().unwrap_or(name).clone();

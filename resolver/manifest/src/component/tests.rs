@@ -47,6 +47,34 @@ fn folded_exports_are_stubs() {
 }
 
 #[test]
+fn a_stub_that_stands_alone_is_told_apart() {
+    let text = |run: &str| {
+        format!(
+            r#"(component
+                (core module $m
+                    (func $first) (func $work nop)
+                    (func $run {run})
+                    (func $install nop call $first call $work)
+                    (func $upgrade nop call $first)
+                    (export "run" (func $run))
+                    (export "astrid-install" (func $install))
+                    (export "astrid-upgrade" (func $upgrade)))
+                (core instance $i (instantiate $m))
+                (func $run (canon lift (core func $i "run")))
+                (func $install (canon lift (core func $i "astrid-install")))
+                (func $upgrade (canon lift (core func $i "astrid-upgrade")))
+                (export "run" (func $run))
+                (export "astrid-install" (func $install))
+                (export "astrid-upgrade" (func $upgrade)))"#
+        )
+    };
+    let surface = inspect(&component(&text("call $first"))).unwrap();
+    assert!(!surface.has_run() && surface.has_install() && surface.has_upgrade());
+    let surface = inspect(&component(&text("nop call $first"))).unwrap();
+    assert!(surface.has_run());
+}
+
+#[test]
 fn other_bytes_are_denied() {
     assert_eq!(inspect(&component("(module)")), Err(ComponentError::CoreModule));
     assert!(matches!(inspect(b""), Err(ComponentError::Invalid { .. })));

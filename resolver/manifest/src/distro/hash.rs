@@ -25,6 +25,9 @@ pub fn manifest_hash(distro: &Distro) -> Digest {
     if let Some(requirement) = &header.astrid_version {
         lines.insert(line(&["astrid-version", &requirement.to_string()]));
     }
+    if let Some(age) = distro.policy.min_age {
+        lines.insert(line(&["min-age", &age.as_secs().to_string()]));
+    }
     for required in &header.requires {
         lines.insert(line(&["requires", required.interface.as_str(), &required.requirement.to_string()]));
     }

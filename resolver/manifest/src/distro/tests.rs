@@ -257,6 +257,23 @@ fn ten_thousand_entries_are_read() {
 }
 
 #[test]
+fn places_on_one_long_line_are_right() {
+    let entries: Vec<String> =
+        (0..5_000).map(|at| format!("{{ name = \"é{at}\", source = \"./x\" }}")).collect();
+    let text = format!("capsule = [{}]\n{HEAD}", entries.join(", "));
+    let complaints = parse(&text).unwrap_err();
+    let columns: Vec<u32> = complaints.iter().filter(|one| one.line == 1).map(|one| one.column).collect();
+    assert_eq!(columns[..3], [21, 54, 87]);
+}
+
+#[test]
+fn complaints_are_shown_with_their_line() {
+    let shown = parse(&with_front("grup = \"llm\"\n")).unwrap_err().render(false);
+    let expected = "error[unknown-key]: unknown key `grup` in capsule `front`\n  --> Distro.toml:11:1\n   |\n11 | grup = \"llm\"\n   | ^^^^\n   = help: did you mean `group`?\n";
+    assert_eq!(shown, expected);
+}
+
+#[test]
 fn deep_and_large_texts_are_denied() {
     refuses(&format!("x = {}{}\n", "[".repeat(500), "]".repeat(500)), "syntax");
     refuses(&format!("a.{}b = 1\n", "a.".repeat(70)), "too-deep");

@@ -1,6 +1,6 @@
 //! Where the complaints about one text are collected.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Parsed, Position, Severity};
@@ -16,6 +16,9 @@ pub(crate) struct Context<'a> {
     pub(crate) text: &'a str,
     /// Byte offsets at which lines start; found once, so that places cost a binary search.
     lines: Vec<usize>,
+    /// The place that was asked for last: a byte offset, and its column from 0. The next one is
+    /// most often near, and some files are one long line.
+    last: Cell<(usize, usize)>,
     found: RefCell<Found>,
 }
 
@@ -35,7 +38,7 @@ impl<'a> Context<'a> {
         }
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(newlines).collect();
-        Ok(Self { file, text, lines, found: RefCell::default() })
+        Ok(Self { file, text, lines, last: Cell::default(), found: RefCell::default() })
     }
 
     fn line_of(&self, offset: usize) -> usize {
@@ -55,7 +58,18 @@ impl<'a> Context<'a> {
         let offset = self.boundary(offset);
         let line = self.line_of(offset);
         let start = self.lines.get(line).copied().unwrap_or(0);
-        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count());
+        let count = |from: usize, to: usize| self.text.get(from..to).map_or(0, |part| part.chars().count());
+        let (known, column) = self.last.get();
+        let column = if known <= start {
+            count(start, offset)
+        } else if known <= offset {
+            column + count(known, offset)
+        } else if self.line_of(known) == line {
+            column - count(offset, known)
+        } else {
+            count(start, offset)
+        };
+        self.last.set((offset, column));
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Position { line: small(line + 1), column: small(column + 1) }
     }

@@ -183,19 +183,18 @@ impl Lock {
         vec!["authority".to_owned(), "signer".to_owned()]
     }
 
-    /// The capsule of that name.
+    /// The capsule of that name, in a lock that was parsed or [sorted](Lock::sort).
     #[must_use]
     pub fn capsule(&self, name: &str) -> Option<&LockedCapsule> {
-        let at = self.capsules.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok();
-        // A lock that was built by hand may not be sorted yet.
-        at.and_then(|at| self.capsules.get(at))
-            .or_else(|| self.capsules.iter().find(|entry| entry.name.as_str() == name))
+        let at = self.capsules.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()?;
+        self.capsules.get(at)
     }
 
-    /// The pack of that id.
+    /// The pack of that id, in a lock that was parsed or [sorted](Lock::sort).
     #[must_use]
     pub fn pack(&self, id: &str) -> Option<&LockedPack> {
-        self.packs.iter().find(|entry| entry.id.as_str() == id)
+        let at = self.packs.binary_search_by(|entry| entry.id.as_str().cmp(id)).ok()?;
+        self.packs.get(at)
     }
 
     /// Sorts capsules and packs by name, as the text has them.

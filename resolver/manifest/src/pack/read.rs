@@ -1,6 +1,6 @@
 //! From the text of a pack's manifest to a [`PackManifest`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use astrid_authority::{EnvKey, PackId, Permission, PermissionId};
 
@@ -292,6 +292,7 @@ fn secrets(context: &Context<'_>, node: Node<'_>) -> Vec<PackSecret> {
         }
     };
     let mut secrets: Vec<PackSecret> = Vec::new();
+    let mut seen = BTreeSet::new();
     for (at, item) in items.into_iter().enumerate() {
         let span = item.span.clone();
         let Some(mut table) = Table::new(context, item, format!("`secrets[{at}]`")) else { continue };
@@ -300,7 +301,7 @@ fn secrets(context: &Context<'_>, node: Node<'_>) -> Vec<PackSecret> {
         let description = table.string("description");
         table.finish(Unknown::Error);
         let Some(name) = name else { continue };
-        if secrets.iter().any(|one| one.name == name) {
+        if !seen.insert(name.clone()) {
             context.error(&span, "duplicate", format!("the secret `{name}` is declared twice"));
         }
         secrets.push(PackSecret { name, required, description });
