@@ -21,23 +21,37 @@
 //! | [`trust`] | acknowledgements, beliefs, floors, and the gate to a trusted plan |
 //! | [`variables`] | from templates to the settings of each capsule |
 //! | [`secrets`] | secrets at rest |
+//! | [`observed`] | what is really there |
+//! | [`drift`] | whether that is what was declared |
+//! | [`proposal`] | from a verified fleet and a home to a plan |
+//! | [`saved_plan`] | a plan as a file, applied once |
+//! | [`apply`] | from a trusted plan to a generation |
+//! | [`rollback`] | back to an earlier generation |
+//! | [`history`] | what was switched, when and by whom |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod apply;
 pub mod artifact;
 pub mod context;
 pub mod declaration;
+pub mod drift;
 pub mod error;
 mod fetch;
 mod first_seen;
 pub mod graph;
+pub mod history;
 mod index;
 pub mod lock_state;
+pub mod observed;
 pub mod origin;
 pub mod plan;
 pub mod policy;
 pub mod progress;
+pub mod proposal;
 pub mod resolution;
+pub mod rollback;
+pub mod saved_plan;
 pub mod secrets;
 pub mod solve;
 pub mod source;

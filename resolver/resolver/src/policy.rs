@@ -37,15 +37,21 @@ impl EffectivePolicy {
         if let (Some(own), Some(theirs)) = (home.min_age, distro.min_age)
             && theirs < own
         {
-            without_effect
-                .push(format!("the distro's `min-age = \"{theirs}\"` has no effect: this home asks for {own}"));
+            without_effect.push(format!(
+                "the distro's `min-age = \"{theirs}\"` has no effect: this home asks for {own}"
+            ));
         }
         let provenance = home.provenance.max(distro.provenance);
         let min_age = home.min_age.max(distro.min_age);
         let refuses_ungranted =
             [home, distro].into_iter().any(|own| own.ungranted_imports == Some(UngrantedImports::Error));
-        let mut lines: Vec<String> =
-            home.authority.deny.iter().chain(&distro.authority.deny).map(|rule| format!("deny {rule}")).collect();
+        let mut lines: Vec<String> = home
+            .authority
+            .deny
+            .iter()
+            .chain(&distro.authority.deny)
+            .map(|rule| format!("deny {rule}"))
+            .collect();
         lines.sort_unstable();
         lines.dedup();
         lines.extend(provenance.map(|rule| format!("provenance {}", provenance_word(rule))));

@@ -164,7 +164,9 @@ pub fn draft(
             Some(Variable { secret: true, .. }) => {
                 return Err(Error::new(
                     ErrorKind::Usage,
-                    format!("`--var {name}=…`: `{name}` is a secret, and arguments are visible to other processes"),
+                    format!(
+                        "`--var {name}=…`: `{name}` is a secret, and arguments are visible to other processes"
+                    ),
                 )
                 .hint(format!("set {} instead, or run in a terminal to be asked", environment_name(name))));
             }
@@ -201,7 +203,8 @@ pub fn draft(
             ))
             .hint(format!("declare it: [variables.{name}]")));
         };
-        let given = sources.overrides.get(name).cloned().or_else(|| (sources.environment)(&environment_name(name)));
+        let given =
+            sources.overrides.get(name).cloned().or_else(|| (sources.environment)(&environment_name(name)));
         let stored = if variable.secret { None } else { sources.stored.get(name).cloned() };
         let all_in_store = variable.secret
             && places.iter().all(|(capsule, key)| {
@@ -221,9 +224,8 @@ pub fn draft(
         };
         match value {
             Some(value) if variable.secret => {
-                let secret = Secret::new(value).map_err(|error| {
-                    Error::new(ErrorKind::Usage, format!("variable `{name}`: {error}"))
-                })?;
+                let secret = Secret::new(value)
+                    .map_err(|error| Error::new(ErrorKind::Usage, format!("variable `{name}`: {error}")))?;
                 values.insert(name.to_owned(), Value::Secret(secret));
             }
             Some(value) => {
@@ -298,7 +300,8 @@ impl Draft {
         let mut error = Error::invalid(if self.questions.len() == 1 {
             format!("variable `{name}` has no value")
         } else {
-            let names: Vec<_> = self.questions.iter().map(|question| format!("`{}`", question.name)).collect();
+            let names: Vec<_> =
+                self.questions.iter().map(|question| format!("`{}`", question.name)).collect();
             format!("variables {} have no values", names.join(", "))
         });
         let environment = environment_name(name);
@@ -313,9 +316,7 @@ impl Draft {
     }
 
     fn is_secret(&self, template: &Template) -> bool {
-        template
-            .variables()
-            .any(|name| self.declared.get(name).is_some_and(|variable| variable.secret))
+        template.variables().any(|name| self.declared.get(name).is_some_and(|variable| variable.secret))
     }
 
     /// The text around the secrets of a template: `Some(None)` when there is none, nothing when it
@@ -442,7 +443,13 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn run(text: &str, over: &[(&str, &str)], env: &[(&str, &str)], stored: &[(&str, &str)], kept: Kept) -> Result<Draft> {
+    fn run(
+        text: &str,
+        over: &[(&str, &str)],
+        env: &[(&str, &str)],
+        stored: &[(&str, &str)],
+        kept: Kept,
+    ) -> Result<Draft> {
         let (over, env, stored) = (map(over), map(env), map(stored));
         let sources = Sources {
             overrides: &over,

@@ -180,7 +180,10 @@ impl<'a> Planner<'a> {
             if base.fleet.artifacts.contains_key(&subject) && !wanted.contains_key(&subject) {
                 return Err(Error::new(
                     ErrorKind::Policy,
-                    format!("capsule `{name}` has `keep = true` in generation {} and would be removed", base.generation),
+                    format!(
+                        "capsule `{name}` has `keep = true` in generation {} and would be removed",
+                        base.generation
+                    ),
                 )
                 .hint(format!("declare `{name}` again; to let it go, apply it once with `keep = false`")));
             }
@@ -199,7 +202,9 @@ impl<'a> Planner<'a> {
         }
         let mut violations = Vec::new();
         for (subject, artifact) in &self.input.fleet.artifacts {
-            if same_policy && self.before(subject).is_some_and(|before| before.authority == artifact.authority) {
+            if same_policy
+                && self.before(subject).is_some_and(|before| before.authority == artifact.authority)
+            {
                 continue;
             }
             let place = self.line(subject, artifact);
@@ -213,7 +218,8 @@ impl<'a> Planner<'a> {
                 }
                 Subject::Pack(id) => {
                     let permissions = self.input.authority.disclosed(id)?;
-                    let set = permissions.iter().map(|own| astrid_authority::Grant::Permission(own.id)).collect();
+                    let set =
+                        permissions.iter().map(|own| astrid_authority::Grant::Permission(own.id)).collect();
                     for violation in self.input.policy.violations(&set) {
                         violations.push(format!("{subject}{place}: {violation}"));
                     }
@@ -261,14 +267,17 @@ impl<'a> Planner<'a> {
             match subject {
                 Subject::Capsule(name) => {
                     let granted = input.base_authority.enforced(name)?.granted;
-                    let change = EnforcedChange { removed: granted.iter().cloned().collect(), ..Default::default() };
+                    let change =
+                        EnforcedChange { removed: granted.iter().cloned().collect(), ..Default::default() };
                     if !change.is_empty() {
                         self.authority.enforced.insert(name.clone(), change);
                     }
                 }
                 Subject::Pack(id) => {
-                    let change =
-                        DisclosedChange { removed: input.base_authority.disclosed(id)?, ..Default::default() };
+                    let change = DisclosedChange {
+                        removed: input.base_authority.disclosed(id)?,
+                        ..Default::default()
+                    };
                     if !change.is_empty() {
                         self.authority.disclosed.insert(id.clone(), change);
                     }
@@ -293,7 +302,12 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn compare_artifact(&mut self, subject: &Subject, before: Option<&Artifact>, after: &Artifact) -> Result<()> {
+    fn compare_artifact(
+        &mut self,
+        subject: &Subject,
+        before: Option<&Artifact>,
+        after: &Artifact,
+    ) -> Result<()> {
         let widens = match subject {
             Subject::Capsule(name) => self.compare_enforced(name, before, after)?,
             Subject::Pack(id) => self.compare_disclosed(id, before, after)?,
@@ -312,7 +326,7 @@ impl<'a> Planner<'a> {
         }
         let action = match before {
             None => Action::Add,
-            Some(before) if before.source != after.source || before.signer != after.signer => Action::Replace,
+            Some(before) if before.place != after.place || before.signer != after.signer => Action::Replace,
             Some(_) => Action::Change,
         };
         self.changes.push(Change {
@@ -324,10 +338,8 @@ impl<'a> Planner<'a> {
             line: self.line(subject, after),
         });
         if let Subject::Capsule(name) = subject {
-            self.health.push(HealthGate {
-                subject: subject.clone(),
-                probe: self.input.probes.get(name).cloned(),
-            });
+            self.health
+                .push(HealthGate { subject: subject.clone(), probe: self.input.probes.get(name).cloned() });
         }
         Ok(())
     }
@@ -381,7 +393,9 @@ impl<'a> Planner<'a> {
 
     fn check_floor(&mut self, subject: &Subject, after: &Artifact) {
         let Some(floor) = self.input.floors.subject(subject) else { return };
-        if floor.is_signed() && after.signer.is_unsigned() || floor.provenance.is_some() && after.provenance.is_none() {
+        if floor.is_signed() && after.signer.is_unsigned()
+            || floor.provenance.is_some() && after.provenance.is_none()
+        {
             self.confirm.push(Confirmation::Unsigned { subject: subject.clone() });
         } else if floor.is_signed() && floor.signer != after.signer {
             self.confirm.push(Confirmation::NewSigner {
@@ -392,9 +406,15 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn compare_enforced(&mut self, name: &CapsuleName, before: Option<&Artifact>, after: &Artifact) -> Result<bool> {
+    fn compare_enforced(
+        &mut self,
+        name: &CapsuleName,
+        before: Option<&Artifact>,
+        after: &Artifact,
+    ) -> Result<bool> {
         let mut change = EnforcedChange::default();
-        if before.is_none_or(|before| before.authority != after.authority || before.content != after.content) {
+        if before.is_none_or(|before| before.authority != after.authority || before.content != after.content)
+        {
             let now = self.input.authority.enforced(name)?;
             let was = match before {
                 Some(_) => self.input.base_authority.enforced(name)?,
@@ -411,8 +431,8 @@ impl<'a> Planner<'a> {
         change.tool_text = before
             .filter(|before| before.tools != after.tools)
             .map(|before| Moved { from: before.tools, to: after.tools });
-        let is_elsewhere = before
-            .is_none_or(|before| before.source != after.source || before.signer != after.signer);
+        let is_elsewhere =
+            before.is_none_or(|before| before.place != after.place || before.signer != after.signer);
         if is_elsewhere {
             change.secrets = (self.input.stored_secrets)(name);
         }
@@ -423,7 +443,12 @@ impl<'a> Planner<'a> {
         Ok(widens)
     }
 
-    fn compare_disclosed(&mut self, id: &PackId, before: Option<&Artifact>, after: &Artifact) -> Result<bool> {
+    fn compare_disclosed(
+        &mut self,
+        id: &PackId,
+        before: Option<&Artifact>,
+        after: &Artifact,
+    ) -> Result<bool> {
         let now = self.input.authority.disclosed(id)?;
         let was = match before {
             Some(_) => self.input.base_authority.disclosed(id)?,
@@ -580,7 +605,7 @@ fn why(subject: &Subject, before: Option<&Artifact>, after: &Artifact, widens: b
     if widens || is_pack && before.authority != after.authority && !bytes {
         why.push(Why::Widened);
     }
-    if before.source != after.source {
+    if before.place != after.place {
         why.push(Why::Source);
     }
     if before.signer != after.signer {
@@ -600,7 +625,7 @@ fn reason(before: Option<&Artifact>, after: &Artifact) -> String {
         };
     };
     let mut reasons = Vec::new();
-    if before.source != after.source {
+    if before.place != after.place {
         reasons.push("another source");
     }
     if before.signer != after.signer {
@@ -634,7 +659,8 @@ fn moved_signer(before: Option<&Artifact>, after: &Artifact) -> Option<Moved<Sig
 
 fn disclosed_change(was: &[Permission], now: &[Permission]) -> DisclosedChange {
     let mut change = DisclosedChange::default();
-    let find = |list: &[Permission], wanted: &Permission| list.iter().find(|own| own.id == wanted.id).cloned();
+    let find =
+        |list: &[Permission], wanted: &Permission| list.iter().find(|own| own.id == wanted.id).cloned();
     for permission in now {
         match find(was, permission) {
             None => change.added.push(permission.clone()),
@@ -664,8 +690,10 @@ fn artifact_state(artifact: &Artifact) -> State {
 
 fn setting_state(fact: &SettingFact) -> State {
     match fact {
-        SettingFact::Text(digest) => State::Setting { digest: Some(*digest), secret: false },
-        SettingFact::StoredSecret(_) | SettingFact::NewSecret(_) => State::Setting { digest: None, secret: true },
+        SettingFact::Text(digest) => State::Setting { digest: *digest, secret: false },
+        SettingFact::StoredSecret(_) | SettingFact::NewSecret(_) => {
+            State::Setting { digest: None, secret: true }
+        }
         SettingFact::Unknown { secret } => State::Setting { digest: None, secret: *secret },
     }
 }

@@ -60,6 +60,7 @@ impl World {
         let artifact = Artifact {
             version: "1.0.0".to_owned(),
             source: source.to_owned(),
+            place: source.to_owned(),
             is_local: source.starts_with(['.', '/']),
             content: Digest::of(content.as_bytes()),
             authority: granted.digest(),
@@ -90,6 +91,7 @@ impl World {
         let artifact = Artifact {
             version: "1.0.0".to_owned(),
             source: format!("git+https://example.org/{id}"),
+            place: format!("git+https://example.org/{id}"),
             is_local: false,
             content: Digest::of(content.as_bytes()),
             authority: digest,

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::Result;
 use astrid_authority::{AuthoritySet, CapsuleName, Digest, DistroId, EnvKey, PackId, Permission};
 use astrid_manifest::lock::{Lock, LockedCapsule, LockedPack};
 use astrid_manifest::signer::Signer;
+use astrid_manifest::source::Source;
 use astrid_manifest::subject::Subject;
 use semver::Version;
-use crate::error::Result;
+use serde::{Deserialize, Serialize};
 
 /// A capsule or pack as a lock pins it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +18,10 @@ pub struct Artifact {
     pub version: String,
     /// Where it comes from, as the lock writes it.
     pub source: String,
-    /// The source is a folder or file of this machine or repository.
+    /// Where that really is: a source that is relative to the declaration, with the declaration's
+    /// origin before it. Two distros may both say `./fs` and mean two capsules.
+    pub place: String,
+    /// It is a folder or file of this machine. A path inside of a fetched distro is not.
     pub is_local: bool,
     /// Digest of everything it holds.
     pub content: Digest,
@@ -34,12 +39,13 @@ pub struct Artifact {
     pub pack: Option<PackId>,
 }
 
-impl From<&LockedCapsule> for Artifact {
-    fn from(locked: &LockedCapsule) -> Self {
+impl Artifact {
+    fn of_capsule(locked: &LockedCapsule, origin: &str) -> Self {
         Self {
             version: locked.version.to_string(),
             source: locked.source.to_string(),
-            is_local: !locked.source.is_remote(),
+            place: place(&locked.source, origin),
+            is_local: is_local(&locked.source, origin),
             content: locked.content,
             authority: locked.authority,
             permissions: None,
@@ -49,14 +55,13 @@ impl From<&LockedCapsule> for Artifact {
             pack: locked.pack.clone(),
         }
     }
-}
 
-impl From<&LockedPack> for Artifact {
-    fn from(locked: &LockedPack) -> Self {
+    fn of_pack(locked: &LockedPack, origin: &str) -> Self {
         Self {
             version: locked.version.clone(),
             source: locked.source.to_string(),
-            is_local: !locked.source.is_remote(),
+            place: place(&locked.source, origin),
+            is_local: is_local(&locked.source, origin),
             content: locked.content,
             authority: locked.authority,
             permissions: Some(locked.permissions),
@@ -68,19 +73,17 @@ impl From<&LockedPack> for Artifact {
     }
 }
 
-impl From<&Lock> for Fleet {
-    fn from(lock: &Lock) -> Self {
-        let capsules = lock
-            .capsules
-            .iter()
-            .map(|locked| (Subject::Capsule(locked.name.clone()), Artifact::from(locked)));
-        let packs = lock.packs.iter().map(|locked| (Subject::Pack(locked.id.clone()), Artifact::from(locked)));
-        Self {
-            distro: lock.distro.id.clone(),
-            version: lock.distro.version.clone(),
-            artifacts: capsules.chain(packs).collect(),
-        }
+fn place(source: &Source, origin: &str) -> String {
+    if source.is_remote() || source.is_local_only() {
+        source.to_string()
+    } else {
+        format!("{origin}#{source}")
     }
+}
+
+/// Origins are absolute paths, `home`, `builtin`, or addresses: only the first two are this machine's.
+fn is_local(source: &Source, origin: &str) -> bool {
+    !source.is_remote() && (origin.starts_with('/') || origin == "home")
 }
 
 /// The artifacts of one lock.
@@ -95,6 +98,24 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// The fleet of a lock whose distro comes from `origin`, as [`crate::Origin::identity`] writes it.
+    #[must_use]
+    pub fn of_lock(lock: &Lock, origin: &str) -> Self {
+        let capsules = lock
+            .capsules
+            .iter()
+            .map(|locked| (Subject::Capsule(locked.name.clone()), Artifact::of_capsule(locked, origin)));
+        let packs = lock
+            .packs
+            .iter()
+            .map(|locked| (Subject::Pack(locked.id.clone()), Artifact::of_pack(locked, origin)));
+        Self {
+            distro: lock.distro.id.clone(),
+            version: lock.distro.version.clone(),
+            artifacts: capsules.chain(packs).collect(),
+        }
+    }
+
     /// The capsules that no pack brought, by name.
     pub fn own_capsules(&self) -> impl Iterator<Item = (&CapsuleName, &Artifact)> {
         self.artifacts.iter().filter_map(|(subject, artifact)| match (subject, &artifact.pack) {
@@ -144,11 +165,13 @@ fn signer_bytes(signer: &Signer) -> Vec<u8> {
 }
 
 /// What a capsule may do, and what its manifest claims in vain.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Enforced {
     /// What the manifest grants and the bytes can use. The kernel enforces it.
     pub granted: AuthoritySet,
     /// What the manifest claims and the bytes can't use.
+    #[serde(default, skip_serializing_if = "AuthoritySet::is_empty")]
     pub unused: AuthoritySet,
 }
 
@@ -166,12 +189,15 @@ pub trait AuthorityOf {
     fn disclosed(&self, pack: &PackId) -> Result<Vec<Permission>>;
 }
 
-/// The authority of a fleet, in memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The authority of a fleet, in memory; `authority.json` of a generation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Authorities {
     /// Of the capsules.
+    #[serde(default)]
     pub enforced: BTreeMap<CapsuleName, Enforced>,
     /// Of the packs.
+    #[serde(default)]
     pub disclosed: BTreeMap<PackId, Vec<Permission>>,
 }
 
@@ -192,8 +218,8 @@ impl AuthorityOf for Authorities {
 /// A configuration value, without the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingFact {
-    /// A text, by its digest under the home's key.
-    Text(Digest),
+    /// A text, by its digest under the home's key; without one while the home has no key.
+    Text(Option<Digest>),
     /// A stored secret, by the digest of the text around it.
     StoredSecret(Digest),
     /// A secret that the apply will store.

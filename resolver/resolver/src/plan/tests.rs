@@ -28,7 +28,8 @@ fn base() -> World {
 
 #[test]
 fn everything_is_new_to_an_empty_home() {
-    let plan = World::new().capsule("fs", REMOTE, "one", &["uplink"]).pack("tools", "one", "x").plan().unwrap();
+    let plan =
+        World::new().capsule("fs", REMOTE, "one", &["uplink"]).pack("tools", "one", "x").plan().unwrap();
     let document = plan.document();
     assert_eq!(whys(&plan, "capsule:fs"), [Why::New]);
     assert_eq!(whys(&plan, "pack:tools"), [Why::New]);
@@ -88,6 +89,19 @@ fn another_signer_or_place_replaces() {
 }
 
 #[test]
+fn the_same_relative_source_of_another_distro_is_another_place_denied() {
+    let lock =
+        astrid_manifest::lock::Lock::parse("Distro.lock", include_str!("test_lock.toml")).unwrap().value;
+    let of = |origin: &str| Fleet::of_lock(&lock, origin);
+    let subject = "capsule:fs".parse().unwrap();
+    let (own, other) = (of("/srv/fleet"), of("/srv/other"));
+    assert_ne!(own.artifacts[&subject].place, other.artifacts[&subject].place);
+    assert!(own.artifacts[&subject].is_local);
+    let fetched = of("git+https://example.org/fleet");
+    assert!(!fetched.artifacts[&subject].is_local, "what was fetched is not this machine's");
+}
+
+#[test]
 fn removals_come_last_and_in_reverse() {
     let plan = base().anew().capsule("zz", "./zz", "one", &[]).plan().unwrap();
     let order: Vec<_> = actions(&plan).into_iter().map(|(subject, _)| subject).collect();
@@ -118,7 +132,9 @@ fn a_ceiling_refuses_what_is_new_and_what_was_there_before_it_denied() {
     assert_eq!(refused.kind(), ErrorKind::Policy);
     assert!(refused.to_string().contains("capsule:kv"), "{refused}");
     let distro = astrid_manifest::policy::Policy {
-        authority: astrid_manifest::policy::AuthorityPolicy { deny: vec!["permission:network".parse().unwrap()] },
+        authority: astrid_manifest::policy::AuthorityPolicy {
+            deny: vec!["permission:network".parse().unwrap()],
+        },
         ..Default::default()
     };
     world.policy = EffectivePolicy::combine(&Default::default(), &distro);
@@ -135,7 +151,10 @@ fn an_older_distro_another_distro_and_another_signer_want_their_own_flags_denied
     let mut world = base();
     world.origin = "/srv/other".to_owned();
     let plan = world.plan().unwrap();
-    assert!(matches!(&plan.document().confirm[..], [Confirmation::ReplaceDistro { .. }]), "the same id from elsewhere");
+    assert!(
+        matches!(&plan.document().confirm[..], [Confirmation::ReplaceDistro { .. }]),
+        "the same id from elsewhere"
+    );
 
     let signed = |key: &str| astrid_manifest::signer::Signer::Key(key.to_owned());
     let world = World::new()
@@ -172,7 +191,7 @@ fn settings_show_digests_and_never_values() {
     let mut world = base();
     let (name, root, token) = ("fs".parse().unwrap(), "ROOT".parse().unwrap(), "TOKEN".parse().unwrap());
     let place = |key: &astrid_authority::EnvKey| (CapsuleName::clone(&name), key.clone());
-    world.settings.insert(place(&root), SettingFact::Text(astrid_authority::Digest::of(b"keyed")));
+    world.settings.insert(place(&root), SettingFact::Text(Some(astrid_authority::Digest::of(b"keyed"))));
     world.settings.insert(place(&token), SettingFact::NewSecret(astrid_authority::Digest::of(b"shape")));
     let plan = world.plan().unwrap();
     let states: Vec<_> = plan.document().changes.iter().map(|change| change.after.clone().unwrap()).collect();

@@ -70,10 +70,35 @@ impl<'a> SecretStore<'a> {
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn set(&self, name: &SecretName, binding: &Binding, value: &Secret, entropy: &dyn Entropy) -> Result<()> {
-        let file = seal::seal(&self.key, name, binding, value, nonce(entropy)?)
-            .map_err(|error| refused(name, error))?;
+    pub fn set(
+        &self,
+        name: &SecretName,
+        binding: &Binding,
+        value: &Secret,
+        entropy: &dyn Entropy,
+    ) -> Result<()> {
+        let file = self.seal(name, binding, value, entropy)?;
         self.write(name, &file)
+    }
+
+    /// The sealed form of a secret, for whoever puts the file in its place.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn seal(
+        &self,
+        name: &SecretName,
+        binding: &Binding,
+        value: &Secret,
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<u8>> {
+        seal::seal(&self.key, name, binding, value, nonce(entropy)?).map_err(|error| refused(name, error))
+    }
+
+    /// Where a secret is.
+    #[must_use]
+    pub fn path(&self, name: &SecretName) -> std::path::PathBuf {
+        self.home.secret(&name.scope, &name.capsule, &name.key)
     }
 
     /// Reads a secret for the capsule of `binding`; nothing when there is none.
@@ -91,17 +116,22 @@ impl<'a> SecretStore<'a> {
         self.get(name, binding).is_ok_and(|value| value.is_some())
     }
 
-    /// Lets the capsule of `to` have what the capsule of `from` has. Only to be called once somebody
-    /// trusts the capsule of `to`. Returns whether there was something to let it have.
+    /// The file with which the capsule of `to` has what the capsule of `from` has; nothing when there
+    /// is nothing to have, or it has it already. Only for a capsule of `to` that somebody trusts.
     ///
     /// # Errors
-    /// When the value is damaged or can't be written.
-    pub fn rebind(&self, name: &SecretName, from: &Binding, to: &Binding, entropy: &dyn Entropy) -> Result<bool> {
-        let Some(file) = self.read(name)? else { return Ok(false) };
+    /// When the value is damaged.
+    pub fn rebound(
+        &self,
+        name: &SecretName,
+        from: &Binding,
+        to: &Binding,
+        entropy: &dyn Entropy,
+    ) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.read(name)? else { return Ok(None) };
         match seal::rebind(&self.key, name, from, to, &file, nonce(entropy)?) {
-            Ok(new) if new == file => Ok(true),
-            Ok(new) => self.write(name, &new).map(|()| true),
-            Err(OpenError::NotForThisCapsule) => Ok(false),
+            Ok(new) => Ok((new != file).then_some(new)),
+            Err(OpenError::NotForThisCapsule) => Ok(None),
             Err(error) => Err(refused(name, error)),
         }
     }
@@ -191,8 +221,10 @@ fn nonce(entropy: &dyn Entropy) -> Result<[u8; NONCE_BYTES]> {
 fn refused(name: &SecretName, error: OpenError) -> Error {
     let message = format!("the secret {name} can't be opened: {error}");
     match error {
-        OpenError::NotForThisCapsule => Error::failed(message)
-            .hint(format!("trust the capsule as it is now, or set the secret again: astrid secret set {} {}", name.capsule, name.key)),
+        OpenError::NotForThisCapsule => Error::failed(message).hint(format!(
+            "trust the capsule as it is now, or set the secret again: astrid secret set {} {}",
+            name.capsule, name.key
+        )),
         OpenError::Damaged => Error::corrupt(message)
             .hint(format!("set it again: astrid secret set {} {}", name.capsule, name.key)),
     }

@@ -300,7 +300,10 @@ mod tests {
         assert_eq!(open(&key(), &name("fs", "OTHER"), &binding("./fs"), &file).unwrap_err(), other);
         assert_eq!(open(&key(), &name("fs", "TOKEN"), &binding("./evil"), &file).unwrap_err(), other);
         let home = key_of(8);
-        assert_eq!(open(&home, &name("fs", "TOKEN"), &binding("./fs"), &file).unwrap_err(), OpenError::Damaged);
+        assert_eq!(
+            open(&home, &name("fs", "TOKEN"), &binding("./fs"), &file).unwrap_err(),
+            OpenError::Damaged
+        );
     }
 
     #[test]

@@ -176,7 +176,11 @@ impl Revocations {
     /// When the text is not what this program writes.
     pub fn parse(text: &str) -> Result<Self> {
         let own: Self = super::floors::parse_own(Self::FILE, text)?;
-        if own.format_version == 1 { Ok(own) } else { Err(super::floors::newer(Self::FILE, own.format_version)) }
+        if own.format_version == 1 {
+            Ok(own)
+        } else {
+            Err(super::floors::newer(Self::FILE, own.format_version))
+        }
     }
 
     /// The text of [`Self::FILE`].

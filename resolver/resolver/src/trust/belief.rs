@@ -98,7 +98,8 @@ mod tests {
     fn an_accepted_origin_is_believed_after_a_round_trip() {
         let mut beliefs = Beliefs::parse(["https://a.example/x".to_owned()], None).unwrap();
         let starter = "starter".parse().unwrap();
-        let file = beliefs.accept("/srv/fleet", &starter, "believe starter\n", Timestamp::UNIX_EPOCH).unwrap();
+        let file =
+            beliefs.accept("/srv/fleet", &starter, "believe starter\n", Timestamp::UNIX_EPOCH).unwrap();
         let again = Beliefs::parse([], Some(&file)).unwrap();
         assert!(again.believes("/srv/fleet"));
         assert!(beliefs.believes("https://a.example/x"));

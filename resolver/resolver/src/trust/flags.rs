@@ -37,7 +37,8 @@ impl FromStr for TrustFlag {
         let subject = if name.contains(':') {
             name.parse().map_err(|_| TrustFlagError::Subject(name.escape_debug().to_string()))?
         } else {
-            let id: PackId = name.parse().map_err(|_| TrustFlagError::Subject(name.escape_debug().to_string()))?;
+            let id: PackId =
+                name.parse().map_err(|_| TrustFlagError::Subject(name.escape_debug().to_string()))?;
             Subject::Pack(id)
         };
         let hex = digest.strip_prefix("blake3:").unwrap_or(digest);

@@ -79,7 +79,8 @@ impl Floors {
         if file.format_version != 1 {
             return Err(newer(Self::FILE, file.format_version));
         }
-        let distros = file.distros.into_iter().map(|entry| ((entry.origin, entry.id), entry.version)).collect();
+        let distros =
+            file.distros.into_iter().map(|entry| ((entry.origin, entry.id), entry.version)).collect();
         let subjects = file
             .subjects
             .into_iter()
@@ -131,7 +132,8 @@ impl Floors {
             self.distros.insert(key, fleet.version.clone());
         }
         for (subject, artifact) in &fleet.artifacts {
-            let seen = SubjectFloor { signer: artifact.signer.clone(), provenance: artifact.provenance.clone() };
+            let seen =
+                SubjectFloor { signer: artifact.signer.clone(), provenance: artifact.provenance.clone() };
             let keeps = self.subjects.get(subject).is_some_and(|floor| {
                 floor.is_signed() && floor.signer != seen.signer
                     || floor.provenance.is_some() && seen.provenance.is_none()
@@ -160,6 +162,8 @@ pub(crate) fn write_own<T: Serialize>(file: &str, value: &T) -> Result<String> {
 
 /// The file is of a format that this program does not know.
 pub(crate) fn newer(file: &str, version: u32) -> Error {
-    Error::invalid(format!("the home's `{file}` has format version {version}, which this version does not know"))
-        .hint("use the program that wrote it, or a newer one")
+    Error::invalid(format!(
+        "the home's `{file}` has format version {version}, which this version does not know"
+    ))
+    .hint("use the program that wrote it, or a newer one")
 }

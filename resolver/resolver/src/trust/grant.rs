@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::acknowledgement::{Acknowledgements, Candidate};
 use super::flags::Flags;
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::document::{Confirmation, Evidence, Need, PlanDocument};
 use crate::plan::Plan;
+use crate::plan::document::{Confirmation, Evidence, Need, PlanDocument};
 
 /// What a person is asked to type, exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,9 +125,10 @@ pub fn grant(
     for (need, candidate) in document.trust.needed.iter().zip(plan.candidates()) {
         let flagged = flags.trust_all
             || flags.trusts(&candidate.subject, candidate.content)
-            || candidate.distro.as_ref().is_some_and(|(distro, own)| {
-                flags.trusts(&Subject::Distro(distro.clone()), own.content)
-            });
+            || candidate
+                .distro
+                .as_ref()
+                .is_some_and(|(distro, own)| flags.trusts(&Subject::Distro(distro.clone()), own.content));
         if let Some(found) = acknowledgements.satisfy(candidate) {
             evidence.push((candidate.subject.clone(), found));
         } else if flagged {
@@ -146,11 +147,16 @@ pub fn grant(
         }
     }
     evidence.sort();
-    let acks = plan.candidates().iter().map(|candidate| candidate.acknowledge(caller.by, caller.now)).collect();
+    let acks =
+        plan.candidates().iter().map(|candidate| candidate.acknowledge(caller.by, caller.now)).collect();
     Ok(TrustedPlan { acks, evidence, accepted, plan })
 }
 
-fn confirm(document: &PlanDocument, flags: &Flags, prompt: &mut Option<&mut dyn Prompt>) -> Result<Vec<Subject>> {
+fn confirm(
+    document: &PlanDocument,
+    flags: &Flags,
+    prompt: &mut Option<&mut dyn Prompt>,
+) -> Result<Vec<Subject>> {
     let mut accepted = Vec::new();
     for confirmation in &document.confirm {
         match confirmation {
@@ -178,7 +184,10 @@ fn confirm(document: &PlanDocument, flags: &Flags, prompt: &mut Option<&mut dyn 
             Confirmation::Downgrade { from, to } if !flags.allow_downgrade => {
                 return Err(Error::new(
                     ErrorKind::Policy,
-                    format!("distro `{}` {to} is older than {from}, which this home has applied", document.distro.id),
+                    format!(
+                        "distro `{}` {to} is older than {from}, which this home has applied",
+                        document.distro.id
+                    ),
                 )
                 .hint("pass `--allow-downgrade` to go back, or `astrid rollback` to an earlier generation"));
             }
@@ -211,8 +220,11 @@ fn ask(document: &PlanDocument, open: &[(&Need, &Candidate)], prompt: &mut dyn P
             check_typed(prompt.ask(document, &request)?, &request)?;
         }
     }
-    let needs: Vec<&Need> =
-        open.iter().map(|(need, _)| *need).filter(|need| matches!(need.subject, Subject::Capsule(_))).collect();
+    let needs: Vec<&Need> = open
+        .iter()
+        .map(|(need, _)| *need)
+        .filter(|need| matches!(need.subject, Subject::Capsule(_)))
+        .collect();
     if let (false, Some(trust)) = (needs.is_empty(), &document.trust.distro) {
         let request = Request::Capsules { distro: &trust.id, digest: trust.digest, needs };
         check_typed(prompt.ask(document, &request)?, &request)?;

@@ -63,7 +63,8 @@ impl Prompt for Typist {
 
 fn typed(plan: Plan, answers: &[&'static str]) -> (Result<TrustedPlan>, Vec<String>) {
     let mut typist = Typist { answers: answers.to_vec(), asked: Vec::new() };
-    let granted = grant(plan, &none(), &Flags::default(), Some(&mut typist), Caller { by: "Ada", now: now() });
+    let granted =
+        grant(plan, &none(), &Flags::default(), Some(&mut typist), Caller { by: "Ada", now: now() });
     (granted, typist.asked)
 }
 
@@ -128,7 +129,10 @@ fn a_flag_for_the_distro_covers_its_capsules_and_no_pack_denied() {
         capsules.clone().edit("capsule:fs", |fs| fs.signer = Signer::Key("ed25519:A".to_owned())),
         capsules.clone().capsule("kv", "./kv", "one", &[]),
     ] {
-        assert_eq!(run(changed.plan().unwrap(), &none(), &flags).unwrap_err().kind(), ErrorKind::TrustRequired);
+        assert_eq!(
+            run(changed.plan().unwrap(), &none(), &flags).unwrap_err().kind(),
+            ErrorKind::TrustRequired
+        );
     }
 }
 
@@ -186,7 +190,10 @@ fn changed_bytes_need_trust_again_denied() {
     let first = pack_only();
     let home = none().with_home("trust/x.toml", acks(&first.plan().unwrap()));
     let second = first.applied().pack("media_tools", "two", "fetches media");
-    assert_eq!(run(second.plan().unwrap(), &home, &Flags::default()).unwrap_err().kind(), ErrorKind::TrustRequired);
+    assert_eq!(
+        run(second.plan().unwrap(), &home, &Flags::default()).unwrap_err().kind(),
+        ErrorKind::TrustRequired
+    );
 }
 
 #[test]
@@ -280,7 +287,8 @@ fn trust_covers_neither_downgrade_nor_another_distro_nor_another_signer_denied()
 
 #[test]
 fn refusals_come_in_the_order_of_their_weight_denied() {
-    let mut world = world().edit("capsule:fs", |fs| fs.signer = Signer::Key("ed25519:A".to_owned())).applied();
+    let mut world =
+        world().edit("capsule:fs", |fs| fs.signer = Signer::Key("ed25519:A".to_owned())).applied();
     world.fleet.version = "0.1.0".parse().unwrap();
     let unsigned = world.clone().capsule("fs", "@acme/fs", "two", &["net:*"]);
     let kind = |world: &World| run(world.plan().unwrap(), &none(), &Flags::default()).unwrap_err().kind();

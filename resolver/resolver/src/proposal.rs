@@ -1,0 +1,401 @@
+//! From a verified fleet and a home to a plan: gathers the facts, and lets the pure planner decide.
+//!
+//! Nothing here changes anything.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use astrid_authority::{CapsuleName, Digest, EnvKey, PackId, Permission, PrincipalId};
+use astrid_manifest::lock::Lock;
+use astrid_manifest::policy::{Belief, HomePolicy, Policy};
+use astrid_manifest::subject::Subject;
+use astrid_manifest::trust::AckFile;
+use astrid_store::home::SecretScope;
+
+use crate::apply::ProposalParts;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::observed::{Current, Depth, Known, kept, observe, probes, shape_digest, text_fact};
+use crate::plan::{
+    Authorities, AuthorityOf, BaseFacts, Enforced, Fleet, Nonce, Plan, PlanInput, SettingFact, SettingFacts,
+    plan,
+};
+use crate::policy::EffectivePolicy;
+use crate::secrets::{Binding, Secret, SecretName, SecretStore, principal_scope};
+use crate::trust::acknowledgement::Revocations;
+use crate::trust::{Acknowledgements, Beliefs, Conditions, Floors};
+use crate::variables::{self, Configuration, Draft, Setting, Sources, StoredSecrets, Templates};
+use crate::verified::VerifiedFleet;
+
+/// What a command says, besides what is wanted.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Values of `--var NAME=VALUE`.
+    pub overrides: &'a BTreeMap<String, String>,
+    /// The environment of the process.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// For whom secrets are stored.
+    pub principal: &'a PrincipalId,
+    /// `--acks=repository`: acknowledgements of the repository count in this run.
+    pub acks_of_repository: bool,
+    /// Contents whose acknowledgement is part of the program.
+    pub builtin: &'a [(Subject, Digest)],
+    /// `--allow-empty`.
+    pub allow_empty: bool,
+    /// The version of the program.
+    pub tool: &'a str,
+    /// Look at the bytes on disk, so that what is damaged is healed; nothing trusts their presence.
+    pub look: Option<Depth>,
+}
+
+/// A plan with everything that is needed to trust and apply it.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The plan.
+    pub plan: Plan,
+    /// The acknowledgements that count in this run.
+    pub acknowledgements: Acknowledgements,
+    /// The settings, as far as they are known without asking.
+    pub draft: Draft,
+    /// What people should know: policies and acknowledgements without effect, and the like.
+    pub notes: Vec<String>,
+    pub(crate) wanted: VerifiedFleet,
+    pub(crate) base: Option<BaseFacts>,
+    pub(crate) origin: String,
+    pub(crate) floors: Floors,
+    pub(crate) scope: SecretScope,
+    pub(crate) tool: String,
+}
+
+impl Proposal {
+    /// Takes the proposal apart: the plan goes to [`crate::trust::grant`] with the acknowledgements,
+    /// then the draft is completed, and the rest is what [`crate::apply::apply`] works with.
+    #[must_use]
+    pub fn into_parts(self) -> (Plan, Acknowledgements, Draft, ProposalParts) {
+        let parts = ProposalParts {
+            wanted: self.wanted,
+            base: self.base.map(|base| base.fleet),
+            origin: self.origin,
+            floors: self.floors,
+            scope: self.scope,
+            tool: self.tool,
+        };
+        (self.plan, self.acknowledgements, self.draft, parts)
+    }
+
+    /// Where the distro comes from: what belief and floors are tied to.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The lock that the plan leads to.
+    #[must_use]
+    pub fn lock(&self) -> &Lock {
+        self.wanted.lock()
+    }
+}
+
+/// What the home says about trust.
+#[derive(Debug)]
+pub struct HomeTrust {
+    /// `etc/policy.toml`.
+    pub policy: HomePolicy,
+    /// Believed origins.
+    pub beliefs: Beliefs,
+    /// The floors.
+    pub floors: Floors,
+    /// What was taken back.
+    pub revocations: Revocations,
+    /// Files of acknowledgements, with the names that people know them by.
+    pub acks: Vec<(String, AckFile)>,
+}
+
+impl HomeTrust {
+    /// Reads what the home says about trust. What is not there says nothing.
+    ///
+    /// # Errors
+    /// 65 when a file that people write is not valid, 84 when one of ours is damaged.
+    pub fn read(context: &Context) -> Result<Self> {
+        let policy = match read_text(&context.home.policy())? {
+            Some(text) => HomePolicy::parse("etc/policy.toml", &text).map_err(Error::from)?.value,
+            None => HomePolicy::default(),
+        };
+        let origins = policy.beliefs.iter().filter_map(|belief| match belief {
+            Belief::Origin { origin, .. } => Some(origin.clone()),
+            Belief::Key { .. } => None,
+        });
+        let trust = context.home.trust();
+        let beliefs = Beliefs::parse(origins, read_text(&trust.join(Beliefs::FILE))?.as_deref())?;
+        let floors = match read_text(&context.home.floors())? {
+            Some(text) => Floors::parse(&text)?,
+            None => Floors::default(),
+        };
+        let revocations = match read_text(&trust.join(Revocations::FILE))? {
+            Some(text) => Revocations::parse(&text)?,
+            None => Revocations::default(),
+        };
+        let acks = read_acks(&trust, &[Beliefs::FILE, Floors::FILE, Revocations::FILE], "the home's trust")?;
+        Ok(Self { policy, beliefs, floors, revocations, acks })
+    }
+
+    /// The acknowledgements that count at this home for a distro of `origin`.
+    ///
+    /// `folder` is the distro's own, whose `trust/` is read as well.
+    ///
+    /// # Errors
+    /// 65 when a file of acknowledgements is not valid.
+    pub fn acknowledgements(
+        &self,
+        context: &Context,
+        origin: &str,
+        folder: Option<&Path>,
+        of_repository: bool,
+    ) -> Result<Acknowledgements> {
+        let mut known = Acknowledgements::new(&Conditions {
+            now: context.clock.now(),
+            rule: self.policy.acks,
+            repository_counts: of_repository || self.beliefs.believes(origin),
+            revocations: &self.revocations,
+        });
+        for (name, file) in &self.acks {
+            known = known.with_home(name, file.clone());
+        }
+        if let Some(folder) = folder {
+            for (name, file) in read_acks(&folder.join("trust"), &[], "trust")? {
+                known = known.with_repository(&name, file);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The policy of this home and of a distro, together.
+    #[must_use]
+    pub fn effective_policy(&self, distro: &Policy) -> EffectivePolicy {
+        EffectivePolicy::combine(&self.policy.policy, distro)
+    }
+}
+
+fn read_text(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            Err(Error::failed(format!("`{name}` can't be read")).caused_by(error))
+        }
+    }
+}
+
+fn read_acks(folder: &Path, others: &[&str], shown: &str) -> Result<Vec<(String, AckFile)>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::failed(format!("{shown}/ can't be read")).caused_by(error)),
+    };
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let is_toml = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "toml");
+    names.retain(|name| is_toml(name) && !name.starts_with('.') && !others.contains(&name.as_str()));
+    names.sort();
+    let mut files = Vec::new();
+    for name in names {
+        let Some(text) = read_text(&folder.join(&name))? else { continue };
+        let shown = format!("{shown}/{name}");
+        let file = AckFile::parse(&shown, &text).map_err(Error::from)?.value;
+        files.push((shown, file));
+    }
+    Ok(files)
+}
+
+/// The stored secrets, as the capsules of the wanted fleet may have them.
+struct Bound<'a> {
+    store: Option<&'a SecretStore<'a>>,
+    scope: &'a SecretScope,
+    wanted: &'a Fleet,
+    base: Option<&'a Fleet>,
+    shapes: Option<&'a BTreeMap<CapsuleName, BTreeMap<EnvKey, String>>>,
+}
+
+/// Who a capsule is, as far as its secrets are bound to it.
+pub(crate) fn binding(fleet: &Fleet, capsule: &CapsuleName) -> Option<Binding> {
+    let artifact = fleet.artifacts.get(&Subject::Capsule(capsule.clone()))?;
+    Some(Binding { source: artifact.place.clone(), signer: artifact.signer.to_string() })
+}
+
+impl Bound<'_> {
+    fn value(&self, capsule: &CapsuleName, key: &EnvKey) -> Option<Secret> {
+        let store = self.store?;
+        let name = SecretName { scope: self.scope.clone(), capsule: capsule.clone(), key: key.clone() };
+        // What the capsule of before has, the capsule of the same name gets once it is trusted.
+        [binding(self.wanted, capsule), self.base.and_then(|base| binding(base, capsule))]
+            .into_iter()
+            .flatten()
+            .find_map(|binding| store.get(&name, &binding).ok().flatten())
+    }
+}
+
+impl AuthorityOf for VerifiedFleet {
+    fn enforced(&self, capsule: &CapsuleName) -> Result<Enforced> {
+        let unknown = || Error::failed(format!("capsule `{capsule}` is not in the fleet"));
+        let authority = self.capsule(capsule).ok_or_else(unknown)?.authority()?;
+        Ok(Enforced { granted: authority.granted.clone(), unused: authority.unused.clone() })
+    }
+
+    fn disclosed(&self, pack: &PackId) -> Result<Vec<Permission>> {
+        let unknown = || Error::failed(format!("pack `{pack}` is not in the fleet"));
+        Ok(self.pack(pack).ok_or_else(unknown)?.manifest()?.permissions.clone())
+    }
+}
+
+impl StoredSecrets for Bound<'_> {
+    fn has(&self, capsule: &CapsuleName, key: &EnvKey, shape: Option<&str>) -> bool {
+        let recorded = || self.shapes?.get(capsule)?.get(key).map(String::as_str);
+        shape.is_none_or(|shape| recorded() == Some(shape)) && self.value(capsule, key).is_some()
+    }
+
+    fn holds(&self, capsule: &CapsuleName, key: &EnvKey, value: &Secret) -> bool {
+        self.value(capsule, key).is_some_and(|stored| stored == *value)
+    }
+}
+
+/// Plans what leads from the home's current generation to what is wanted.
+///
+/// # Errors
+/// As [`crate::plan::plan`]; 65 when a setting can't be made; 84 when the home is damaged.
+pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) -> Result<Proposal> {
+    let secrets = SecretStore::open_existing(&context.home, context.store.disk())?;
+    let key = secrets.as_ref().map(SecretStore::key);
+    let lock_text = wanted.lock().to_toml();
+    let known = Known {
+        lock: (&lock_text, wanted.lock()),
+        declaration: (wanted.declaration().text(), wanted.declaration().distro()),
+    };
+    let current = Current::load(context, key, Some(known))?;
+    let origin = wanted.declaration().origin().identity();
+    let fleet = Fleet::of_lock(wanted.lock(), &origin);
+    let trust = HomeTrust::read(context)?;
+    let policy = trust.effective_policy(&wanted.declaration().distro().policy);
+    let scope = principal_scope(options.principal)?;
+    let bound = Bound {
+        store: secrets.as_ref(),
+        scope: &scope,
+        wanted: &fleet,
+        base: current.as_ref().map(|current| &current.facts.fleet),
+        shapes: current.as_ref().map(|current| &current.configuration.shapes),
+    };
+    let stored = current.as_ref().map(|current| current.configuration.variables.clone()).unwrap_or_default();
+    let sources = Sources {
+        overrides: options.overrides,
+        environment: options.environment,
+        stored: &stored,
+        secrets: &bound,
+    };
+    let distro = wanted.declaration().distro();
+    let draft = variables::draft(distro.variables.clone(), templates(&wanted), &sources)?;
+    let settings = facts_of(&draft.preview(), key);
+    let damaged = match (options.look, &current) {
+        (Some(depth), Some(current)) => {
+            let observed = observe(context, current, depth)?;
+            observed
+                .damaged
+                .into_iter()
+                .map(|(subject, damage)| (subject, damage.as_words().to_owned()))
+                .collect()
+        }
+        _ => BTreeMap::new(),
+    };
+    let acknowledgements = trust
+        .acknowledgements(context, &origin, wanted.declaration().folder(), false)?
+        .with_builtin(options.builtin.iter().cloned());
+    let mut nonce = [0; 16];
+    context
+        .entropy
+        .fill(&mut nonce)
+        .map_err(|error| Error::failed("the system gives no random bytes").caused_by(error))?;
+    let recorded = current.as_ref().map(Current::authority);
+    let nothing = Authorities::default();
+    let stored_secrets = |capsule: &CapsuleName| {
+        let keys = secrets.as_ref().map(|secrets| secrets.keys_of(&scope, capsule));
+        keys.and_then(Result::ok).unwrap_or_default()
+    };
+    let planned = plan(&PlanInput {
+        base: current.as_ref().map(|current| &current.facts),
+        fleet: &fleet,
+        lock: Digest::of(lock_text.as_bytes()),
+        origin: &origin,
+        authority: &wanted,
+        base_authority: match &recorded {
+            Some(recorded) => recorded,
+            None => &nothing,
+        },
+        settings: &settings,
+        stored_secrets: &stored_secrets,
+        damaged: &damaged,
+        lines: &lines(&wanted),
+        keep: &kept(distro, wanted.lock()),
+        probes: &probes(distro, wanted.lock()),
+        policy: &policy,
+        floors: &trust.floors,
+        acknowledgements: &acknowledgements,
+        tool: options.tool,
+        nonce: Nonce::from_bytes(nonce),
+        // The home's own distro may become empty: its owner empties it entry by entry.
+        allow_empty: options.allow_empty || wanted.declaration().is_home(),
+    })?;
+    // What the flag of this run lets count is no part of the plan that others review.
+    let acknowledgements = if options.acks_of_repository {
+        trust
+            .acknowledgements(context, &origin, wanted.declaration().folder(), true)?
+            .with_builtin(options.builtin.iter().cloned())
+    } else {
+        acknowledgements
+    };
+    let base = current.map(|current| current.facts);
+    Ok(Proposal {
+        plan: planned,
+        acknowledgements,
+        draft,
+        notes: policy.without_effect().to_vec(),
+        wanted,
+        base,
+        origin,
+        floors: trust.floors,
+        scope: scope.clone(),
+        tool: options.tool.to_owned(),
+    })
+}
+
+/// The templates of the locked capsules that the declaration itself names.
+fn templates(wanted: &VerifiedFleet) -> Templates {
+    let distro = wanted.declaration().distro();
+    let entries = distro.capsules.iter().filter(|entry| {
+        !entry.env.is_empty()
+            && wanted.lock().capsule(entry.name.as_str()).is_some_and(|locked| locked.pack.is_none())
+    });
+    entries.map(|entry| (entry.name.clone(), entry.env.clone())).collect()
+}
+
+/// The lines of the declaration that ask for each subject.
+fn lines(wanted: &VerifiedFleet) -> BTreeMap<Subject, u32> {
+    let distro = wanted.declaration().distro();
+    let capsules = distro.capsules.iter().map(|entry| (Subject::Capsule(entry.name.clone()), entry.at.line));
+    let packs = distro.packs.iter().map(|entry| (Subject::Pack(entry.id.clone()), entry.at.line));
+    capsules.chain(packs).collect()
+}
+
+fn facts_of(configuration: &Configuration, key: Option<&astrid_store::home::HomeKey>) -> SettingFacts {
+    let mut facts = SettingFacts::new();
+    for (capsule, settings) in &configuration.settings {
+        for (name, setting) in settings {
+            let fact = match setting {
+                Setting::Text(text) => text_fact(key, capsule, name, text),
+                Setting::StoredSecret { shape } => SettingFact::StoredSecret(shape_digest(shape.as_deref())),
+                Setting::NewSecret { shape, .. } => SettingFact::NewSecret(shape_digest(shape.as_deref())),
+                Setting::Unknown { secret } => SettingFact::Unknown { secret: *secret },
+            };
+            facts.insert((capsule.clone(), name.clone()), fact);
+        }
+    }
+    facts
+}
