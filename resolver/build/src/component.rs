@@ -1,12 +1,10 @@
-//! A WebAssembly component: made from a core module, and read for what it imports and exports.
+//! A WebAssembly component, made from a core module.
 //!
 //! The compiler leaves a core module that carries its interface in a custom section. It becomes a
 //! component here, in process, and loses every custom section that says how it was made: those differ
 //! between machines, and nothing at run time reads them.
 
-use std::collections::BTreeSet;
-
-use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload};
+use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
 /// Why bytes are not a component, and can't become one.
@@ -24,15 +22,6 @@ pub enum ComponentError {
          its `impl` block with `#[capsule]`"
     )]
     NotEncodable(String),
-}
-
-/// What a component asks of its host, and what it offers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Interfaces {
-    /// Names of everything imported, such as `astrid:fs/host@1.0.0`.
-    pub imports: BTreeSet<String>,
-    /// Names of everything exported, such as `astrid-hook-trigger`.
-    pub exports: BTreeSet<String>,
 }
 
 /// Makes a validated component out of what a compiler wrote. A component is returned as it is.
@@ -86,43 +75,6 @@ pub fn encoder_version() -> Result<String, ComponentError> {
         }
     }
     Err(missing(&"it names no producer"))
-}
-
-/// Reads the names that a component imports and exports at its outer level.
-///
-/// # Errors
-/// When the bytes are not a well-formed component.
-pub fn interfaces(bytes: &[u8]) -> Result<Interfaces, ComponentError> {
-    if !Parser::is_component(bytes) {
-        return Err(ComponentError::NotWasm);
-    }
-    let mut found = Interfaces::default();
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(malformed)? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    let import = import.map_err(malformed)?;
-                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
-                        found.imports.insert(import.name.name.to_owned());
-                    }
-                }
-            }
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    let export = export.map_err(malformed)?;
-                    // A type is part of an interface's spelling, not something to call.
-                    if export.kind != ComponentExternalKind::Type {
-                        found.exports.insert(export.name.name.to_owned());
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(found)
 }
 
 const PREAMBLE: usize = 8;
@@ -208,7 +160,6 @@ mod tests {
     #[test]
     fn bytes_that_are_not_wasm_are_refused() {
         assert!(matches!(componentise(b"#!/bin/sh"), Err(ComponentError::NotWasm)));
-        assert!(matches!(interfaces(b"\0asm\x01\0\0\0"), Err(ComponentError::NotWasm)));
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! Whether committed components are what their sources say.
 //!
 //! With the compiler that made them, a rebuild must give the same bytes. With another one the bytes may
-//! differ, but not what the component imports and exports: then it can do neither more nor less.
+//! differ, but not what the component imports, function by function, nor what it exports: with the same
+//! manifest it then has the same authority, for authority is what is granted and can be used.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use astrid_manifest::inspect;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::{self, CompileError};
 use crate::component::{self, ComponentError};
 use crate::environment::Environment;
 use crate::toolchain::{StandardLibrary, TARGET, Toolchain};
+use crate::write;
 
 /// The file beside a guest workspace's `Cargo.toml` that names the compiler of its components.
 pub const RECORD_FILE: &str = "toolchain.toml";
@@ -35,6 +37,14 @@ pub enum RebuildError {
         file: PathBuf,
         /// Why.
         source: ComponentError,
+    },
+    /// A committed component is not one.
+    #[error("{}: {source}", file.display())]
+    Committed {
+        /// The component.
+        file: PathBuf,
+        /// Why.
+        source: astrid_manifest::ComponentError,
     },
     /// A file can't be read or written.
     #[error("{}: {source}", file.display())]
@@ -119,7 +129,8 @@ impl Record {
         let file = root.join(RECORD_FILE);
         let body = toml::to_string(self)
             .map_err(|error| RebuildError::Record { file: file.clone(), message: error.to_string() })?;
-        replace(&file, format!("{RECORD_HEADER}{body}").as_bytes())
+        write::replace(&file, format!("{RECORD_HEADER}{body}").as_bytes())
+            .map_err(|source| RebuildError::File { file, source })
     }
 }
 
@@ -199,10 +210,16 @@ impl Rebuilt {
             return Ok(Agreement::SameBytes);
         }
         let names = |bytes: &[u8]| -> Result<BTreeSet<String>, RebuildError> {
-            let found = component::interfaces(bytes)
-                .map_err(|source| RebuildError::Component { file: self.file.clone(), source })?;
-            let imports = found.imports.into_iter().map(|name| format!("import {name}"));
-            Ok(imports.chain(found.exports.into_iter().map(|name| format!("export {name}"))).collect())
+            let found = inspect(bytes)
+                .map_err(|source| RebuildError::Committed { file: self.file.clone(), source })?;
+            let mut names = BTreeSet::new();
+            for (interface, functions) in found.imports {
+                names.extend(functions.iter().map(|function| format!("import {interface}#{function}")));
+                names.insert(format!("import {interface}"));
+            }
+            names.extend(found.exports.into_iter().map(|name| format!("export {name}")));
+            names.extend(found.entry_points.into_iter().map(|name| format!("implement {name}")));
+            Ok(names)
         };
         let (before, after) = (names(&committed)?, names(&self.component)?);
         if before == after {
@@ -222,35 +239,13 @@ impl Rebuilt {
         if self.compare()? == Agreement::SameBytes {
             return Ok(());
         }
-        replace(&self.file, &self.component)
+        write::replace(&self.file, &self.component)
+            .map_err(|source| RebuildError::File { file: self.file.clone(), source })
     }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, RebuildError> {
     std::fs::read(file).map_err(|source| RebuildError::File { file: file.to_owned(), source })
-}
-
-/// Replaces a file in one step: whoever reads it sees the old bytes or the new ones.
-pub(crate) fn replace(file: &Path, bytes: &[u8]) -> Result<(), RebuildError> {
-    let failed = |source| RebuildError::File { file: file.to_owned(), source };
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let mut temporary = tempfile::Builder::new().prefix(".astrid-").tempfile_in(folder).map_err(failed)?;
-    temporary.write_all(bytes).map_err(failed)?;
-    set_readable(temporary.as_file()).map_err(failed)?;
-    temporary.persist(file).map_err(|error| failed(error.error))?;
-    Ok(())
-}
-
-/// A temporary file is private to its owner; what is built is to be read by others.
-#[cfg(unix)]
-fn set_readable(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_readable(_: &std::fs::File) -> std::io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
