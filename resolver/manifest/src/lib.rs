@@ -47,7 +47,7 @@ pub use component::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Parsed, Position, Severity};
 pub use distro::{Distro, manifest_hash};
-pub use document::{MAX_DEPTH, MAX_ENTRIES, MAX_FILE_BYTES, MAX_LOCK_BYTES};
+pub use document::{MAX_DEPTH, MAX_DISTRO_BYTES, MAX_ENTRIES, MAX_FILE_BYTES, MAX_LOCK_BYTES};
 pub use lock::Lock;
 pub use pack::PackManifest;
 pub use period::Period;

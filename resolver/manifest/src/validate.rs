@@ -44,6 +44,18 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Largest file of the kind that is read, in bytes: whoever reads it may stop there.
+    #[must_use]
+    pub const fn max_bytes(self) -> usize {
+        match self {
+            Self::Distro => crate::MAX_DISTRO_BYTES,
+            Self::Lock => crate::MAX_LOCK_BYTES,
+            Self::Capsule | Self::Pack | Self::Trust | Self::HomePolicy => crate::MAX_FILE_BYTES,
+        }
+    }
+}
+
 /// Checks `text`, which people know as `file`, as strictly as for one's own files.
 ///
 /// Gives every complaint: errors, and the warnings of a file that is taken.

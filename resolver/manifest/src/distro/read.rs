@@ -12,7 +12,7 @@ use super::{
 };
 use crate::diagnostic::{Diagnostics, Parsed, Position};
 use crate::document::reader::{shown, to_json};
-use crate::document::{Context, MAX_FILE_BYTES, Node, Table, Text, Unknown, Value};
+use crate::document::{Context, MAX_DISTRO_BYTES, Node, Table, Text, Unknown, Value};
 use crate::source::{GitRef, Source, SourceError, SourcePath, is_ref_name};
 use crate::version::{CargoRequirement, FullVersion, Requirement};
 
@@ -20,7 +20,7 @@ use crate::version::{CargoRequirement, FullVersion, Requirement};
 const MAX_ICON_BYTES: usize = 65_536;
 
 pub(super) fn parse(file: &str, text: &str, may_be_empty: bool) -> Result<Parsed<Distro>, Diagnostics> {
-    let context = Context::new(file, text, MAX_FILE_BYTES)?;
+    let context = Context::new(file, text, MAX_DISTRO_BYTES)?;
     let distro = crate::document::toml::parse(&context)
         .and_then(|node| Table::new(&context, node, "the file"))
         .and_then(|table| distro(&context, table, may_be_empty));

@@ -277,7 +277,7 @@ fn complaints_are_shown_with_their_line() {
 fn deep_and_large_texts_are_denied() {
     refuses(&format!("x = {}{}\n", "[".repeat(500), "]".repeat(500)), "syntax");
     refuses(&format!("a.{}b = 1\n", "a.".repeat(70)), "too-deep");
-    refuses(&"#".repeat(crate::MAX_FILE_BYTES + 1), "too-large");
+    refuses(&"#".repeat(crate::MAX_DISTRO_BYTES + 1), "too-large");
 }
 
 proptest! {

@@ -16,6 +16,8 @@ pub(crate) use reader::{Table, Text, Unknown};
 
 /// Largest manifest, in bytes.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
+/// Largest declaration, in bytes: enough for ten thousand entries.
+pub const MAX_DISTRO_BYTES: usize = 8 * 1024 * 1024;
 /// Largest lock, in bytes.
 pub const MAX_LOCK_BYTES: usize = 64 * 1024 * 1024;
 /// Deepest nesting of tables and arrays.
