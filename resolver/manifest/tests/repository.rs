@@ -47,9 +47,10 @@ fn schemas_are_up_to_date() {
 }
 
 #[test]
-fn packs_have_no_complaints() {
+fn packs_and_distros_have_no_complaints() {
     let mut found = Vec::new();
     manifests(&repository().join("packs"), &mut found);
+    manifests(&repository().join("distros"), &mut found);
     assert!(found.iter().any(|(kind, _)| *kind == Kind::Capsule));
     for (kind, path) in found {
         let text = std::fs::read_to_string(&path).unwrap();
