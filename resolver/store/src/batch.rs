@@ -72,7 +72,7 @@ impl<'a> Batch<'a> {
     fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.store.path(digest);
         if let Some(shard) = path.parent() {
-            self.store.disk.create_dir(shard, 0o700)?;
+            self.store.disk.create_dir_unflushed(shard, 0o700)?;
         }
         let temporary = Disk::temporary_beside(&path);
         let written = self.store.disk.write_new(&temporary, bytes, 0o400, false);

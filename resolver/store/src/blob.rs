@@ -3,6 +3,7 @@
 //! A blob is written beside its place, flushed and renamed, so that a name in the store is a promise about
 //! bytes. Whoever reads a blob has it checked again: the promise is only as good as the disk.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,9 @@ use crate::batch::Batch;
 use crate::disk::Disk;
 use crate::error::{Result, StoreError};
 use crate::home::{Home, read_optional};
-use crate::tree::{Tree, TreeFile};
+use crate::read::Filter;
+use crate::tree::{Limits, MAX_ENTRIES, Tree, TreeFile};
+use crate::writer::WriterLock;
 
 /// The content-addressed store of one home. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -160,21 +163,28 @@ impl Store {
     }
 
     fn write_tree(&self, tree: &Tree, folder: &Path) -> Result<()> {
-        self.disk.create_dir(folder, 0o755)?;
-        let mut last = None;
+        self.disk.create_dir_unflushed(folder, 0o755)?;
+        let mut folders = BTreeSet::from([folder.to_owned()]);
         for entry in tree.entries() {
-            let parent = entry.path.parent();
-            if parent.is_some() && parent != last {
-                last = parent;
-                self.disk.create_dir(&folder.join(parent.unwrap_or_default()), 0o755)?;
+            let mut parent = entry.path.parent().map(Path::new);
+            while let Some(path) = parent.filter(|path| !path.as_os_str().is_empty()) {
+                if !folders.insert(folder.join(path)) {
+                    break;
+                }
+                parent = path.parent();
             }
         }
-        let paths = crate::parallel::map(tree.entries(), self.disk.parallelism(), |entry| {
+        // Sorted, a folder comes before those in it.
+        for path in &folders {
+            self.disk.create_dir_unflushed(path, 0o755)?;
+        }
+        let mut paths = crate::parallel::map(tree.entries(), self.disk.parallelism(), |entry| {
             let path = folder.join(entry.path.as_str());
             let mode = if entry.executable { 0o555 } else { 0o444 };
             self.disk.write_new(&path, &self.get(&entry.blob)?, mode, false)?;
             Ok(path)
         })?;
+        paths.extend(folders);
         self.disk.flush_all(&paths)
     }
 
@@ -193,17 +203,36 @@ impl Store {
         Ok(path)
     }
 
+    /// Puts the folder that serves the content of `tree` right; returns whether it was wrong.
+    ///
+    /// What [`crate::read::is_left_out`] is not looked at, since programs write it as they run.
+    ///
+    /// # Errors
+    /// As [`Store::materialize`].
+    pub fn repair_served_tree(&self, tree: &Tree, _writer: &WriterLock) -> Result<bool> {
+        let path = self.served_tree(&tree.digest());
+        let limits =
+            Limits { entries: MAX_ENTRIES, file_bytes: u64::MAX, total_bytes: u64::MAX, ratio: u64::MAX };
+        if crate::read::hash_dir(&path, &Filter::All, &limits, None).is_ok_and(|found| found == *tree) {
+            return Ok(false);
+        }
+        // A folder can't be replaced at once; between these two renames the content is missing, not mixed.
+        let wrong = Disk::temporary_beside(&path);
+        if std::fs::symlink_metadata(&path).is_ok() {
+            self.disk.rename(&path, &wrong)?;
+        }
+        self.serve_tree(tree)?;
+        self.disk.remove_tree(&wrong)?;
+        Ok(true)
+    }
+
     /// Where the content of the tree `digest` is served, once [`Store::serve_tree`] made it.
     pub fn served_tree(&self, digest: &Digest) -> PathBuf {
         self.home.trees().join(digest.hex())
     }
 
     /// Creates the folder that `path` goes into, and makes its entry durable.
-    pub(crate) fn ensure_shard(&self, path: &Path) -> Result<()> {
-        if let Some(shard) = path.parent().filter(|shard| !shard.is_dir()) {
-            self.disk.create_dir(shard, 0o700)?;
-            self.disk.sync_dir(&self.home.blobs())?;
-        }
-        Ok(())
+    fn ensure_shard(&self, path: &Path) -> Result<()> {
+        path.parent().map_or(Ok(()), |shard| self.disk.create_dir(shard, 0o700))
     }
 }

@@ -61,8 +61,14 @@ impl Disk {
 
     /// A name beside `path` that no other writer uses.
     pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
-        let name = format!("{TEMPORARY_PREFIX}{}-{}", std::process::id(), next_temporary());
-        path.with_file_name(name)
+        loop {
+            let name = format!("{TEMPORARY_PREFIX}{}-{}", std::process::id(), next_temporary());
+            let temporary = path.with_file_name(name);
+            // A process that crashed may have had the same id: in a container it always has.
+            if fs::symlink_metadata(&temporary).is_err() {
+                return temporary;
+            }
+        }
     }
 
     fn write_all(&self, file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
@@ -235,11 +241,22 @@ impl Disk {
         }
     }
 
-    /// Creates a folder and those above it, each with `mode`; those that exist are left as they are.
+    /// Creates a folder and those above it, each with `mode`, durably; those that exist are left as they are.
     ///
     /// # Errors
     /// When the operating system refuses, or a file is in the way.
     pub fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let missing = path.ancestors().take_while(|folder| !folder.is_dir());
+        let parents: Vec<&Path> = missing.filter_map(Path::parent).collect();
+        self.create_dir_unflushed(path, mode)?;
+        parents.into_iter().try_for_each(|parent| self.sync_dir(parent))
+    }
+
+    /// Creates a folder without flushing: for those who flush once for many.
+    pub(crate) fn create_dir_unflushed(&self, path: &Path, mode: u32) -> Result<()> {
         if path.is_dir() {
             return Ok(());
         }

@@ -96,10 +96,34 @@ pub fn collect(store: &Store, keep: &Keep, mode: &Mode<'_>) -> Result<Collected>
             }
         }
     }
+    leftovers(store.home().root(), 0, &mut collected.leftovers, &old)?;
+    for folder in ["etc", "keys", "secrets", "trust", "var", "run"] {
+        leftovers(&store.home().root().join(folder), 3, &mut collected.leftovers, &old)?;
+    }
     if let Mode::Remove(_) = mode {
         remove(store, &collected)?;
     }
     Ok(collected)
+}
+
+/// Files that a crash left beside their place, in `folder` and `depth` levels below it.
+fn leftovers(
+    folder: &Path,
+    depth: usize,
+    found: &mut BTreeMap<PathBuf, u64>,
+    old: &impl Fn(&Path) -> bool,
+) -> Result<()> {
+    for path in entries(folder)? {
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+        if metadata.is_dir() {
+            if depth > 0 {
+                leftovers(&path, depth - 1, found, old)?;
+            }
+        } else if is_leftover(&path) && old(&path) {
+            found.insert(path, metadata.len());
+        }
+    }
+    Ok(())
 }
 
 fn remove(store: &Store, collected: &Collected) -> Result<()> {

@@ -134,10 +134,10 @@ impl Home {
             self.principals(),
         ] {
             disk.create_dir(&folder, 0o700)?;
-        }
-        let metadata = std::fs::metadata(&self.root).map_err(StoreError::io("read", &self.root))?;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            disk.set_mode(&self.root, 0o700)?;
+            let metadata = std::fs::metadata(&folder).map_err(StoreError::io("read", &folder))?;
+            if metadata.permissions().mode() & 0o077 != 0 {
+                disk.set_mode(&folder, 0o700)?;
+            }
         }
         let version = self.layout_version();
         if !version.exists() {

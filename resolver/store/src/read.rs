@@ -145,7 +145,7 @@ fn within(limits: &Limits, entries: Vec<TreeEntry>) -> Result<Vec<TreeEntry>> {
 
 /// The paths of the files that are content, sorted.
 fn list(dir: &Path, filter: &Filter, limits: &Limits) -> Result<Vec<TreePath>> {
-    let mut paths = BTreeSet::new();
+    let mut paths = Vec::new();
     match filter {
         Filter::All => walk(dir, "", limits, &mut paths)?,
         Filter::Only { files, folders } => {
@@ -162,12 +162,15 @@ fn list(dir: &Path, filter: &Filter, limits: &Limits) -> Result<Vec<TreePath>> {
                     if !metadata.is_file() {
                         return Err(StoreError::refused(file.as_str(), "must be a regular file"));
                     }
-                    paths.insert(file.clone());
+                    paths.push(file.clone());
                 }
             }
         }
     }
-    Ok(paths.into_iter().collect())
+    paths.sort_unstable();
+    // A component may lie in a folder that is taken as a whole.
+    paths.dedup();
+    Ok(paths)
 }
 
 /// The metadata of a path whose every component is looked at, so that no link leads out of the folder.
@@ -195,7 +198,7 @@ fn inside(dir: &Path, path: &TreePath) -> Result<Option<Metadata>> {
 
 const LINK: &str = "is a symbolic link; content must be regular files, so put the file itself there";
 
-fn walk(dir: &Path, folder: &str, limits: &Limits, paths: &mut BTreeSet<TreePath>) -> Result<()> {
+fn walk(dir: &Path, folder: &str, limits: &Limits, paths: &mut Vec<TreePath>) -> Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let here = dir.join(&folder);
@@ -214,7 +217,7 @@ fn walk(dir: &Path, folder: &str, limits: &Limits, paths: &mut BTreeSet<TreePath
             if kind.is_dir() {
                 folders.push(path.as_str().to_owned());
             } else if kind.is_file() {
-                paths.insert(path);
+                paths.push(path);
                 if paths.len() > limits.entries {
                     return Err(StoreError::refused(
                         here.display().to_string(),

@@ -12,7 +12,7 @@ pub(crate) fn file_system(any: &File) -> io::Result<bool> {
 
 /// Flushes the whole file system that `any` lives on; `false` where there is no such call.
 #[cfg(not(target_os = "linux"))]
-#[allow(clippy::unnecessary_wraps, reason = "the Linux twin can fail")]
+#[expect(clippy::unnecessary_wraps, reason = "the Linux twin can fail")]
 pub(crate) fn file_system(_: &File) -> io::Result<bool> {
     Ok(false)
 }

@@ -96,7 +96,7 @@ impl TreePath {
 /// Characters that make a path read as another one in a review.
 fn misleading(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+        || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 impl FromStr for TreePath {
@@ -333,10 +333,22 @@ pub(crate) struct Names {
     last_folder: String,
 }
 
+/// What is under a folded name.
 #[derive(Debug)]
 struct Seen {
-    name: String,
+    /// The name as it is, when folding changed it.
+    name: Option<Box<str>>,
     folder: bool,
+}
+
+impl Seen {
+    fn new(name: &str, key: &str, folder: bool) -> Self {
+        Self { name: (name != key).then(|| name.into()), folder }
+    }
+
+    fn is(&self, name: &str, key: &str) -> bool {
+        self.name.as_deref().unwrap_or(key) == name
+    }
 }
 
 /// The form in which a file system without case or with another normalization would compare a name.
@@ -352,10 +364,12 @@ impl Names {
     /// Adds a file and the folders above it.
     pub(crate) fn file(&mut self, path: &TreePath) -> Result<()> {
         self.folders(path.parent().unwrap_or_default())?;
-        if self.seen.contains_key(&folded(path.as_str())) {
-            return Err(self.collision(path.as_str()));
+        let key = folded(path.as_str());
+        if let Some(seen) = self.seen.get(&key) {
+            return Err(collision(path.as_str(), &key, seen));
         }
-        self.seen.insert(folded(path.as_str()), Seen { name: path.as_str().to_owned(), folder: false });
+        let seen = Seen::new(path.as_str(), &key, false);
+        self.seen.insert(key, seen);
         Ok(())
     }
 
@@ -367,26 +381,29 @@ impl Names {
         let ends = folder.match_indices('/').map(|(index, _)| index).chain([folder.len()]);
         for end in ends.filter(|end| *end > 0) {
             let prefix = &folder[..end];
-            match self.seen.get(&folded(prefix)) {
-                Some(seen) if !seen.folder || seen.name != prefix => return Err(self.collision(prefix)),
-                Some(_) => {}
+            let key = folded(prefix);
+            match self.seen.get(&key) {
+                Some(seen) if seen.folder && seen.is(prefix, &key) => {}
+                Some(seen) => return Err(collision(prefix, &key, seen)),
                 None => {
-                    self.seen.insert(folded(prefix), Seen { name: prefix.to_owned(), folder: true });
+                    let seen = Seen::new(prefix, &key, true);
+                    self.seen.insert(key, seen);
                 }
             }
         }
         folder.clone_into(&mut self.last_folder);
         Ok(())
     }
+}
 
-    fn collision(&self, path: &str) -> StoreError {
-        let rule = match self.seen.get(&folded(path)) {
-            Some(seen) if seen.name == path => "occurs twice, or is both a file and a folder".to_owned(),
-            Some(seen) => format!("collides with `{}` on file systems that ignore case", seen.name),
-            None => "collides with another name".to_owned(),
-        };
-        StoreError::refused(path, rule)
-    }
+fn collision(path: &str, key: &str, seen: &Seen) -> StoreError {
+    let rule = if seen.is(path, key) {
+        "occurs twice, or is both a file and a folder".to_owned()
+    } else {
+        let other = seen.name.as_deref().unwrap_or(key);
+        format!("collides with `{other}` on file systems that ignore case or normalize names")
+    };
+    StoreError::refused(path, rule)
 }
 
 #[cfg(test)]

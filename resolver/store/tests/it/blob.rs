@@ -149,3 +149,41 @@ fn a_served_tree_is_what_was_read() {
     std::fs::create_dir(&taken).unwrap();
     assert!(matches!(store.materialize(&tree, &taken), Err(StoreError::Foreign(_))));
 }
+
+#[test]
+fn a_served_tree_that_was_changed_is_put_right() {
+    let scene = Scene::new();
+    let writer = scene.writer();
+    let store = scene.store();
+    let tree = store.put_files(&[file("a/b.txt", b"one"), file("c.txt", b"two")]).unwrap();
+    assert!(store.repair_served_tree(&tree, &writer).unwrap());
+    let served = store.served_tree(&tree.digest());
+    assert!(!store.repair_served_tree(&tree, &writer).unwrap());
+    std::fs::create_dir(served.join("a/__pycache__")).unwrap();
+    std::fs::write(served.join("a/__pycache__/b.pyc"), b"x").unwrap();
+    assert!(!store.repair_served_tree(&tree, &writer).unwrap());
+    std::fs::write(served.join("extra"), b"x").unwrap();
+    assert!(store.repair_served_tree(&tree, &writer).unwrap());
+    assert!(!served.join("extra").exists());
+    std::fs::remove_file(served.join("a/b.txt")).unwrap();
+    assert!(store.repair_served_tree(&tree, &writer).unwrap());
+    assert_eq!(std::fs::read(served.join("a/b.txt")).unwrap(), b"one");
+    assert_eq!(std::fs::read_dir(scene.home.trees()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_a_crashed_process_of_the_same_id_left_is_in_nobodys_way() {
+    let scene = Scene::new();
+    scene.home.ensure(&scene.disk).unwrap();
+    let path = scene.home.var().join("file");
+    for number in 0..2000 {
+        std::fs::write(scene.home.var().join(format!(".tmp-{}-{number}", std::process::id())), b"left")
+            .unwrap();
+    }
+    scene.disk.write_atomic(&path, b"one", 0o600).unwrap();
+    assert!(scene.disk.create_atomic(&scene.home.var().join("new"), b"two", 0o600).unwrap());
+    assert!(!scene.disk.create_atomic(&scene.home.var().join("new"), b"three", 0o600).unwrap());
+    scene.disk.symlink_atomic(std::path::Path::new("file"), &scene.home.var().join("link")).unwrap();
+    assert_eq!(std::fs::read(scene.home.var().join("link")).unwrap(), b"one");
+    assert_eq!(std::fs::read(scene.home.var().join("new")).unwrap(), b"two");
+}

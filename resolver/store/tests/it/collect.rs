@@ -28,11 +28,12 @@ fn what_a_generation_holds_stays_and_the_rest_goes() {
         std::fs::write(scene.home.compiled().join(source.hex()).join("engine"), b"code").unwrap();
     }
     std::fs::write(store.path(&garbage).with_file_name(".tmp-1-1"), b"left").unwrap();
+    std::fs::write(scene.home.keys().join(".tmp-1-2"), b"torn").unwrap();
     let keep = Keep { digests: BTreeSet::from([wanted, listed.digest()]), newer_than: None };
     let seen = collect(&store, &keep, &Mode::DryRun).unwrap();
     assert_eq!(seen.blobs.keys().collect::<Vec<_>>(), [&garbage]);
-    assert_eq!((seen.derived.len(), seen.leftovers.len()), (1, 1));
-    assert_eq!(seen.bytes(), 7 + 4 + 4);
+    assert_eq!((seen.derived.len(), seen.leftovers.len()), (1, 2));
+    assert_eq!(seen.bytes(), 7 + 4 + 4 + 4);
     assert!(store.contains(&garbage));
     let young = Keep { newer_than: Some(SystemTime::now() - Duration::from_hours(1)), ..keep.clone() };
     assert!(collect(&store, &young, &Mode::DryRun).unwrap().blobs.is_empty());
