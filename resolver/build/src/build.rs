@@ -44,7 +44,7 @@ pub enum BuildError {
     #[error(transparent)]
     Check(#[from] CheckError),
     /// The check found errors.
-    #[error("{0}")]
+    #[error("{}", .0.render(false))]
     Refused(Diagnostics),
     /// There is no archive.
     #[error(transparent)]

@@ -4,7 +4,7 @@
 //! library of that target, or when it has the library's source and a WebAssembly linker: then the
 //! library is built along with the guest. Nothing is ever installed from here.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
@@ -89,7 +89,8 @@ pub fn find(environment: &Environment, project: &Path) -> Result<Toolchain, Tool
             Ok(library) => return Ok(compiler.with(library)),
             Err(lacks) => {
                 let path = compiler.rustc.display();
-                looked_at += &format!("  {path} ({}) {lacks}\n", compiler.release);
+                // Writing to a string can't fail.
+                let _ = writeln!(looked_at, "  {path} ({}) {lacks}", compiler.release);
             }
         }
     }

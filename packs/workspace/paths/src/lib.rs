@@ -119,14 +119,19 @@ impl fmt::Display for WorkspacePath {
 /// Whether the host said that there is nothing at a path.
 #[must_use]
 pub fn is_absent(error: &SysError) -> bool {
-    matches!(error, SysError::HostError(code) if code == "NotFound")
+    matches!(error, SysError::HostError(code) if plain(code) == "NotFound")
+}
+
+/// The SDK spells a refusal as its debug form: `ErrorCode::NotFound`, or `NotFound` with older bindings.
+fn plain(code: &str) -> &str {
+    code.strip_prefix("ErrorCode::").unwrap_or(code)
 }
 
 /// Turns the host's refusal to `act` (such as "read") on `path` into words that say what to do.
 #[must_use]
 pub fn explain(act: &str, path: &WorkspacePath, error: SysError) -> SysError {
     let SysError::HostError(code) = error else { return error };
-    let why = match code.as_str() {
+    let why = match plain(&code) {
         "NotFound" => "it does not exist; `list_directory` and `find_files` show what does".to_owned(),
         "CapabilityDenied" | "BoundaryEscape" => "it is outside of what this capsule was granted".to_owned(),
         "Access" => "the operating system refuses access to it".to_owned(),
@@ -178,7 +183,8 @@ mod tests {
     #[test]
     fn refusals_are_explained() {
         let path = WorkspacePath::parse("x").unwrap();
-        let text = explain("read", &path, SysError::HostError("NotFound".to_owned())).to_string();
+        assert!(is_absent(&SysError::HostError("ErrorCode::NotFound".to_owned())));
+        let text = explain("read", &path, SysError::HostError("ErrorCode::NotFound".to_owned())).to_string();
         assert!(text.contains("can't read `x`: it does not exist"), "{text}");
         let text = explain("read", &path, SysError::HostError("CapabilityDenied".to_owned())).to_string();
         assert!(text.contains("granted"), "{text}");

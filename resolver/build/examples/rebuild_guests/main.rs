@@ -58,7 +58,7 @@ fn run(mode: Mode) -> Outcome<bool> {
     if !is_same_toolchain && mode == Mode::Check {
         eprintln!("not the recorded toolchain: what components can do is compared, their bytes are not");
     }
-    let describer = Describer::new()?;
+    let sandbox = Describer::new()?;
     let mut all_agree = true;
     for guest in rebuild(&environment, &toolchain, &root, &mut |line| eprintln!("{line}"))? {
         let agreement = guest.compare()?;
@@ -68,7 +68,7 @@ fn run(mode: Mode) -> Outcome<bool> {
             guest.write()?;
         }
         all_agree &= mode == Mode::Write || agreement.is_accepted(is_same_toolchain);
-        all_agree &= tools_file(&describer, &guest, mode)?;
+        all_agree &= tools_file(&sandbox, &guest, mode)?;
     }
     all_agree &= archives(mode)?;
     if mode == Mode::Write {
@@ -88,8 +88,8 @@ fn in_words(agreement: &Agreement) -> String {
     }
 }
 
-fn tools_file(describer: &Describer, guest: &Rebuilt, mode: Mode) -> Outcome<bool> {
-    let described = describer.describe(&guest.component)?;
+fn tools_file(sandbox: &Describer, guest: &Rebuilt, mode: Mode) -> Outcome<bool> {
+    let described = sandbox.describe(&guest.component)?;
     let Some(text) = described.map(|text| tools::canonical(&text)).transpose()?.flatten() else {
         return Ok(true);
     };
