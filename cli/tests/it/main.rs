@@ -1,2 +1,11 @@
 //! What the program really prints, exits with and leaves on disk.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]
+
+mod apply;
+mod basics;
+mod crash;
+mod env;
+mod errors;
 mod house;
+mod prompts;
+mod transcripts;

@@ -1,0 +1,132 @@
+//! From what was typed to a verified fleet and a proposal: the steps that plan, apply, lock and fetch share.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use astrid_authority::{Digest, PrincipalId};
+use astrid_manifest::Subject;
+use astrid_resolver::lock_state::Selection;
+use astrid_resolver::observed::Depth;
+use astrid_resolver::proposal::{Options, Proposal, propose};
+use astrid_resolver::resolution::{LockMode, Request, Upgrade};
+use astrid_resolver::verified::{Freshness, NoProvenance, VerifiedFleet, verified};
+use astrid_resolver::{Context, Declaration, Origin, Target, variables};
+
+use crate::args::VariableArgs;
+use crate::exit::{Failure, Kind};
+use crate::session::Session;
+use crate::starter;
+
+/// What everything is done for until there are more principals than the owner of the home.
+pub(crate) fn principal() -> Result<PrincipalId, Failure> {
+    "default".parse().map_err(|_| Failure::new(Kind::Internal, "`default` is no principal"))
+}
+
+/// What the lock is to this run, by its flags.
+pub(crate) fn lock_mode(session: &Session) -> LockMode {
+    if session.global.frozen {
+        LockMode::Frozen
+    } else if session.global.locked {
+        LockMode::Locked
+    } else {
+        LockMode::Normal
+    }
+}
+
+/// Reads what people wrote.
+pub(crate) fn declaration(session: &mut Session, context: &Context, typed: &Path) -> Result<Declaration, Failure> {
+    let typed = typed.to_str().ok_or_else(|| Failure::usage("the path is no UTF-8"))?;
+    let target = Target::parse(typed, &session.world.folder)?;
+    load(session, context, &target)
+}
+
+/// Reads a declaration and tells what its parser warns about.
+pub(crate) fn load(session: &mut Session, context: &Context, target: &Target) -> Result<Declaration, Failure> {
+    let declaration = Declaration::load(context, target)?;
+    session.shell.complain(declaration.warnings().iter().cloned());
+    Ok(declaration)
+}
+
+/// Parses `--select GROUP=CAPSULE[,CAPSULE]`.
+pub(crate) fn selection(texts: &[String]) -> Result<Selection, Failure> {
+    let mut selection = Selection::new();
+    for text in texts {
+        let wrong = || {
+            Failure::usage(format!("`--select {}` is no choice", text.escape_debug()))
+                .hint("write --select GROUP=CAPSULE, and more capsules after commas")
+        };
+        let (group, names) = text.split_once('=').ok_or_else(wrong)?;
+        let names = names.split(',').map(|name| name.trim().parse().map_err(|_| wrong()));
+        selection.entry(group.to_owned()).or_default().extend(names.collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(selection)
+}
+
+/// Parses every `--var NAME=VALUE`.
+pub(crate) fn overrides(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    texts
+        .iter()
+        .map(|text| {
+            variables::parse_override(text).map_err(|error| Failure { kind: Kind::Usage, ..Failure::from(error) })
+        })
+        .collect()
+}
+
+/// Resolves and verifies, and tells what people should know.
+pub(crate) fn fleet(
+    session: &mut Session,
+    context: &Context,
+    declaration: &Declaration,
+    upgrade: Upgrade,
+    selection: Selection,
+    freshness: Freshness,
+) -> Result<VerifiedFleet, Failure> {
+    let request = Request { upgrade, selection, mode: lock_mode(session) };
+    let fleet = verified(context, declaration, &request, &NoProvenance, freshness)?;
+    for warning in fleet.warnings() {
+        session.shell.warn(&crate::render::safe(warning));
+    }
+    Ok(fleet)
+}
+
+/// How a plan is made.
+pub(crate) struct Asked<'a> {
+    pub(crate) variables: &'a VariableArgs,
+    pub(crate) acks_of_repository: bool,
+    pub(crate) allow_empty: bool,
+    pub(crate) look: Depth,
+}
+
+/// Plans, and tells what people should know.
+pub(crate) fn proposal(
+    session: &mut Session,
+    context: &Context,
+    fleet: &VerifiedFleet,
+    asked: &Asked<'_>,
+) -> Result<Proposal, Failure> {
+    let overrides = overrides(&asked.variables.variables)?;
+    let principal = principal()?;
+    let builtin: Vec<(Subject, Digest)> = match fleet.declaration().origin() {
+        Origin::Builtin => starter::acknowledged()?,
+        _ => Vec::new(),
+    };
+    let environment = |name: &str| session.world.raw_variable(name);
+    let proposal = propose(
+        context,
+        fleet.clone(),
+        &Options {
+            overrides: &overrides,
+            environment: &environment,
+            principal: &principal,
+            acks_of_repository: asked.acks_of_repository,
+            builtin: &builtin,
+            allow_empty: asked.allow_empty,
+            tool: env!("CARGO_PKG_VERSION"),
+            look: Some(asked.look),
+        },
+    )?;
+    for note in &proposal.notes {
+        session.shell.warn(&crate::render::safe(note));
+    }
+    Ok(proposal)
+}

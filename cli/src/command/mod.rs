@@ -1,0 +1,51 @@
+//! The work of each verb. A verb asks the libraries, and tells through the shell.
+
+mod apply;
+mod fleet;
+mod generations;
+mod kernel;
+mod lock;
+mod plan;
+mod rollback;
+mod status;
+mod tree;
+mod validate;
+mod version;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Cli, Verb};
+use crate::exit::{DONE, Outcome};
+use crate::session::Session;
+
+/// Runs one verb; without any, says how things are and what can be typed.
+pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
+    match verb {
+        None => status::bare(session),
+        Some(Verb::Validate(args)) => validate::run(session, &args),
+        Some(Verb::Lock(args)) => lock::run(session, &args),
+        Some(Verb::Fetch) => lock::fetch(session),
+        Some(Verb::Tree) => tree::tree(session),
+        Some(Verb::Why(args)) => tree::why(session, &args),
+        Some(Verb::Plan(args)) => plan::run(session, &args),
+        Some(Verb::Show(args)) => plan::show(session, &args),
+        Some(Verb::Diff(args)) => plan::diff(session, &args),
+        Some(Verb::Apply(args)) => apply::run(session, &args),
+        Some(Verb::Status) => status::run(session),
+        Some(Verb::Rollback(args)) => rollback::run(session, &args),
+        Some(Verb::Generations) => generations::list(session),
+        Some(Verb::History(args)) => generations::history(session, &args),
+        Some(Verb::Gc(args)) => generations::gc(session, &args),
+        Some(Verb::Verify(args)) => generations::verify(session, &args),
+        Some(Verb::Version) => version::run(session),
+        Some(Verb::Completions { shell }) => completions(session, shell),
+        _ => Ok(DONE),
+    }
+}
+
+fn completions(session: &mut Session, shell: clap_complete::Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "astrid", &mut script);
+    session.shell.data(&String::from_utf8_lossy(&script));
+    Ok(DONE)
+}

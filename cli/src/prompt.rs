@@ -1,0 +1,129 @@
+//! Questions to a person at a terminal. Where there is no terminal, nothing is ever asked.
+
+use std::io::BufRead as _;
+use std::sync::{Mutex, Once, PoisonError};
+
+use astrid_authority::CapsuleName;
+use astrid_resolver::plan::document::PlanDocument;
+use astrid_resolver::secrets::Secret;
+use astrid_resolver::trust::grant::Request;
+use astrid_resolver::variables::Question;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::exit::{Failure, Kind};
+use crate::render;
+use crate::shell::{Shell, paint, style};
+
+/// The terminal as it was before echo was turned off: an interrupt must not leave it silent.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// An interrupt ends the process with 130. Whatever was being written is journaled and repaired by the next run.
+pub(crate) fn end_on_interrupt() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Without a handler an interrupt ends the process as well, only with another status.
+        let _ = ctrlc::set_handler(|| {
+            restore_terminal();
+            std::process::exit(i32::from(Kind::Interrupted.code()));
+        });
+    });
+}
+
+fn restore_terminal() {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(before) = before {
+        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &before);
+    }
+}
+
+/// Reads a line without its end; nothing at the end of input.
+fn read_line() -> Result<Option<String>, Failure> {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line)?;
+    if read == 0 {
+        return Ok(None);
+    }
+    Ok(Some(line.trim_end_matches(['\n', '\r']).to_owned()))
+}
+
+/// Asks a question that is answered with y or n; anything but yes is no.
+pub(crate) fn confirm(shell: &mut Shell, question: &str) -> Result<bool, Failure> {
+    end_on_interrupt();
+    shell.ask(&format!("{question} [y/N] "));
+    let answer = read_line()?.unwrap_or_default();
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Asks for a text.
+pub(crate) fn text(shell: &mut Shell, label: &str) -> Result<Option<String>, Failure> {
+    end_on_interrupt();
+    shell.ask(label);
+    read_line()
+}
+
+/// Asks for a text that is not shown while it is typed.
+pub(crate) fn hidden(label: &str) -> Result<String, Failure> {
+    end_on_interrupt();
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = tcgetattr(rustix::stdio::stdin()).ok();
+    let typed = dialoguer::Password::new().with_prompt(label).report(false).interact();
+    restore_terminal();
+    typed.map_err(|error| {
+        let dialoguer::Error::IO(error) = error;
+        if error.kind() == std::io::ErrorKind::Interrupted {
+            Failure::new(Kind::Interrupted, "interrupted")
+        } else {
+            Failure::failed(format!("the terminal can't be read: {error}"))
+        }
+    })
+}
+
+/// The person at the terminal, as the library asks for one.
+pub(crate) struct Person<'a> {
+    pub(crate) shell: &'a mut Shell,
+    /// What packs say about themselves besides their permissions, by subject.
+    pub(crate) disclosures: &'a dyn Fn(&str) -> Vec<String>,
+}
+
+impl astrid_resolver::trust::grant::Prompt for Person<'_> {
+    fn ask(&mut self, plan: &PlanDocument, request: &Request<'_>) -> astrid_resolver::Result<Option<String>> {
+        let summary = render::trust::summary(plan, request, self.disclosures);
+        self.shell.say(&summary);
+        let expected = paint(style::HEADING, &request.expected());
+        let typed = text(self.shell, &format!("Type `{expected}` to go on: "));
+        typed.map_err(|failure| astrid_resolver::Error::failed(failure.message))
+    }
+}
+
+/// The person at the terminal, asked for values of variables.
+pub(crate) struct Values<'a>(pub(crate) &'a mut Shell);
+
+impl astrid_resolver::variables::Prompt for Values<'_> {
+    fn text(&mut self, question: &Question) -> astrid_resolver::Result<Option<String>> {
+        let label = format!("{}: ", render::safe(&question.label));
+        text(self.0, &label).map_err(|failure| astrid_resolver::Error::failed(failure.message))
+    }
+
+    fn secret(&mut self, question: &Question) -> astrid_resolver::Result<Option<Secret>> {
+        let typed =
+            hidden(&render::safe(&question.label)).map_err(|failure| astrid_resolver::Error::failed(failure.message))?;
+        let secret = Secret::new(typed).map_err(|error| astrid_resolver::Error::invalid(error.to_string()))?;
+        Ok(Some(secret))
+    }
+}
+
+/// A value for a secret: asked for without echo, or all of standard input.
+pub(crate) fn secret_value(
+    is_terminal: bool,
+    capsule: &CapsuleName,
+    key: &str,
+) -> Result<String, Failure> {
+    if is_terminal {
+        return hidden(&format!("{key} for {capsule}"));
+    }
+    let mut value = String::new();
+    let read = std::io::Read::read_to_string(&mut std::io::Read::take(std::io::stdin().lock(), 65_537), &mut value);
+    read.map_err(|error| Failure::usage(format!("standard input can't be read as text: {error}")))?;
+    let trimmed = value.strip_suffix('\n').unwrap_or(&value);
+    let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
+    Ok(trimmed.to_owned())
+}

@@ -1,0 +1,140 @@
+//! What a person is shown before they are asked to type their trust: grouped by what it allows, every digest whole.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use astrid_authority::CapsuleName;
+use astrid_manifest::Subject;
+use astrid_resolver::plan::document::{Need, PlanDocument, State};
+use astrid_resolver::plan::item::Item;
+use astrid_resolver::trust::grant::Request;
+
+use super::plan::{disclosed, why};
+use super::safe;
+use crate::shell::{paint, style};
+
+/// The summary of one request. `disclosures` are further lines that a pack says about itself.
+pub(crate) fn summary(
+    plan: &PlanDocument,
+    request: &Request<'_>,
+    disclosures: &dyn Fn(&str) -> Vec<String>,
+) -> String {
+    let mut out = String::from("\n");
+    match request {
+        Request::Pack { need } => pack(&mut out, plan, need, &disclosures(need.subject.name())),
+        Request::Capsules { distro, digest, needs } => {
+            heading(&mut out, &format!("Trust summary: capsules of distro {distro}"));
+            line(&mut out, 1, "sandbox: WebAssembly; the kernel enforces what is granted here, and nothing else");
+            for need in needs {
+                facts(&mut out, plan, need);
+            }
+            grants(&mut out, plan, needs);
+            line(&mut out, 1, &format!("digest of all of them: {digest}"));
+        }
+        Request::ReplaceDistro { from, to } if from == to => {
+            heading(&mut out, &format!("{to} comes from another place than the one that this home applies"));
+            line(&mut out, 1, "everything that the applied one has, and this one has not, is removed");
+        }
+        Request::ReplaceDistro { from, to } => {
+            heading(&mut out, &format!("{to} would take the place of {from}"));
+            line(&mut out, 1, &format!("everything that {from} has, and {to} has not, is removed"));
+        }
+    }
+    out
+}
+
+fn heading(out: &mut String, text: &str) {
+    line(out, 0, &paint(style::HEADING, text));
+}
+
+fn line(out: &mut String, depth: usize, text: &str) {
+    let _ = writeln!(out, "{:width$}{text}", "", width = depth * 2);
+}
+
+/// Identity of one subject: version, why, source, signer and digests.
+fn facts(out: &mut String, plan: &PlanDocument, need: &Need) {
+    line(out, 1, &format!("{} {}: {}", need.subject, safe(&need.version), why(need)));
+    let after = plan.changes.iter().find_map(|change| match (&change.subject, &change.after) {
+        (Item::Subject(subject), Some(State::Artifact(after))) if *subject == need.subject => Some(after),
+        _ => None,
+    });
+    if let Some(after) = after {
+        let source = after.source.as_deref().map_or_else(|| "a folder of this machine".to_owned(), safe);
+        line(out, 2, &format!("source    {source}"));
+    }
+    if need.signer.is_unsigned() {
+        line(out, 2, &paint(style::WARNING, "! unsigned"));
+    } else {
+        line(out, 2, &format!("signer    {}", safe(&need.signer.to_string())));
+    }
+    line(out, 2, &format!("content   {}", need.content));
+    line(out, 2, &format!("authority {}", need.authority));
+}
+
+/// What becomes possible, each grant once, with the capsules that get it.
+fn grants(out: &mut String, plan: &PlanDocument, needs: &[&Need]) {
+    let mut by_grant: BTreeMap<String, Vec<&CapsuleName>> = BTreeMap::new();
+    let mut secrets: Vec<String> = Vec::new();
+    for need in needs {
+        let Subject::Capsule(name) = &need.subject else { continue };
+        let Some(change) = plan.authority.enforced.get(name) else { continue };
+        for grant in &change.added {
+            by_grant.entry(format!("+ {grant}")).or_default().push(name);
+        }
+        for moved in &change.widened {
+            by_grant.entry(format!("▲ widened {} → {}", moved.from, moved.to)).or_default().push(name);
+        }
+        secrets.extend(change.secrets.iter().map(|key| format!("! {name} would be given the stored secret {key}")));
+    }
+    if by_grant.is_empty() {
+        line(out, 1, "grants nothing new");
+    } else {
+        line(out, 1, "grants:");
+        for (grant, names) in by_grant {
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            line(out, 2, &format!("{}  ({})", safe(&grant), names.join(", ")));
+        }
+    }
+    for secret in secrets {
+        line(out, 1, &paint(style::WARNING, &secret));
+    }
+}
+
+fn pack(out: &mut String, plan: &PlanDocument, need: &Need, disclosures: &[String]) {
+    heading(out, &format!("Trust summary: pack {}", need.subject.name()));
+    facts(out, plan, need);
+    line(out, 1, "trust:");
+    for fact in [
+        "sandbox: none",
+        "runs_with_user_process_permissions: true",
+        "permission_enforcement: disclosure_only",
+    ] {
+        line(out, 2, fact);
+    }
+    let change = match &need.subject {
+        Subject::Pack(id) => plan.authority.disclosed.get(id),
+        _ => None,
+    };
+    line(out, 1, "it discloses (nothing enforces this; it runs with all your rights):");
+    let mut any = false;
+    if let Some(change) = change {
+        for permission in &change.added {
+            any = true;
+            line(out, 2, &format!("+ {}", disclosed(permission)));
+        }
+        for moved in &change.changed {
+            any = true;
+            line(out, 2, &format!("~ {}, before: {}", disclosed(&moved.to), disclosed(&moved.from)));
+        }
+        for permission in &change.removed {
+            any = true;
+            line(out, 2, &format!("- {}", disclosed(permission)));
+        }
+    }
+    if !any {
+        line(out, 2, "no change of its permissions");
+    }
+    for text in disclosures {
+        line(out, 1, &safe(text));
+    }
+}

@@ -1,0 +1,112 @@
+//! One run: shell, world, flags, and the library's context when a verb needs it.
+//!
+//! Nothing here is made before it is needed: `version` touches no file, `status` no network.
+
+use std::sync::Arc;
+
+use astrid_resolver::context::{Context, Network, Token};
+use astrid_store::faults::FromCount;
+use astrid_store::{Disk, Home, Store, WriterLock};
+
+use crate::args::Global;
+use crate::exit::{Failure, Kind};
+use crate::progress::Bars;
+use crate::shell::Shell;
+use crate::world::{SystemClock, SystemEntropy, World};
+
+/// One run of the program.
+pub(crate) struct Session {
+    pub(crate) shell: Shell,
+    pub(crate) world: World,
+    pub(crate) global: Global,
+}
+
+impl Session {
+    pub(crate) fn new(shell: Shell, world: World, global: Global) -> Self {
+        Self { shell, world, global }
+    }
+
+    /// The home's layout. Nothing is created.
+    pub(crate) fn home(&self) -> Result<Home, Failure> {
+        let root = self.world.astrid_home(self.global.home.as_deref())?;
+        let packs = self.world.packs_root(&root);
+        let home = Home::new(root, packs)?;
+        home.check_layout()?;
+        Ok(home)
+    }
+
+    /// The port to the disk; in debug builds `ASTRID_TEST_ABORT_AT_WRITE` ends the process before that write.
+    pub(crate) fn disk(&self) -> Disk {
+        let told = if cfg!(debug_assertions) { self.world.variable("ASTRID_TEST_ABORT_AT_WRITE") } else { None };
+        match told.and_then(|text| text.parse().ok()) {
+            Some(abort_at) => Disk::with_faults(Arc::new(FromCount::new(abort_at))),
+            None => Disk::default(),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> Arc<SystemClock> {
+        Arc::new(SystemClock::new(&self.world))
+    }
+
+    pub(crate) fn entropy(&self) -> Arc<SystemEntropy> {
+        Arc::new(SystemEntropy::new(&self.world))
+    }
+
+    /// This run may not use the network.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.global.offline || self.global.frozen
+    }
+
+    /// What the resolver is given. The store's folders are not created by asking for them.
+    pub(crate) fn context(&self) -> Result<Context, Failure> {
+        let home = self.home()?;
+        let store = Store::new(home.clone(), self.disk());
+        let caller = self.caller();
+        let mut context = Context::new(home, store, self.clock(), self.entropy(), caller);
+        if self.is_offline() {
+            context.network = Network::Offline;
+        }
+        let token = ["GH_TOKEN", "GITHUB_TOKEN"].iter().find_map(|name| self.world.variable(name));
+        context.tokens.release = token.and_then(Token::new);
+        if let Some(base) = self.world.variable("ASTRID_RELEASE_API") {
+            context.endpoints.release_api = base
+                .parse()
+                .map_err(|_| Failure::usage("ASTRID_RELEASE_API is no URL").hint("set it to an https:// address"))?;
+        }
+        let proxy = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+        context.endpoints.proxy = proxy.iter().find_map(|name| self.world.variable(name)).map(str::to_owned);
+        if self.shell.draws_progress() {
+            context.progress = Arc::new(Bars::new());
+        }
+        Ok(context)
+    }
+
+    /// Who runs this, as `name <mail>`: git's variables when they are set, else the login name.
+    pub(crate) fn caller(&self) -> String {
+        let variable = |name: &str| self.world.variable(name);
+        let name = variable("GIT_AUTHOR_NAME").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+        let name = name.unwrap_or("unknown");
+        match variable("GIT_AUTHOR_EMAIL").or_else(|| variable("EMAIL")) {
+            Some(mail) => format!("{name} <{mail}>"),
+            None => name.to_owned(),
+        }
+    }
+
+    /// The lock of the one writer, waited for as long as `--lock-timeout` says.
+    pub(crate) fn write_lock(&self, home: &Home, verb: &str) -> Result<WriterLock, Failure> {
+        Ok(WriterLock::acquire(home, &self.disk(), verb, self.global.lock_timeout)?)
+    }
+}
+
+impl From<astrid_store::StoreError> for Failure {
+    fn from(error: astrid_store::StoreError) -> Self {
+        use astrid_store::ErrorKind;
+        let kind = match error.kind() {
+            ErrorKind::Io => Kind::Failed,
+            ErrorKind::Invalid => Kind::Invalid,
+            ErrorKind::Corrupt | ErrorKind::Missing => Kind::Corrupt,
+            ErrorKind::Busy => Kind::Busy,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
