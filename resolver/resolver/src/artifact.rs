@@ -6,6 +6,7 @@ use astrid_authority::{CapsuleName, Digest};
 use astrid_manifest::capsule::{CapsuleManifest, Strictness};
 use astrid_manifest::component::{self, EffectiveAuthority, effective_authority};
 use astrid_manifest::pack::{self, PackManifest};
+use astrid_manifest::source::SourcePath;
 use astrid_store::read::Filter;
 use astrid_store::{Batch, Store, Tree, TreeEntry};
 use semver::Version;
@@ -313,7 +314,7 @@ fn read_inner(batch: &Batch<'_>, entries: Vec<TreeEntry>, what: &str) -> Result<
 /// `Invalid` with the complaints of the parser.
 pub(crate) fn component_file(text: &str, file: &str) -> Result<Option<String>> {
     let parsed = CapsuleManifest::parse(file, text, Strictness::Load)?;
-    Ok(parsed.value.component_file().map(|path| path.joined()))
+    Ok(parsed.value.component_file().map(SourcePath::joined))
 }
 
 fn text(store: &Store, entry: &TreeEntry, what: &str) -> Result<String> {

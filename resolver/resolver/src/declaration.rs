@@ -8,7 +8,7 @@ use astrid_authority::Digest;
 use astrid_manifest::diagnostic::{Diagnostics, Parsed, Position};
 use astrid_manifest::distro::{Distro, manifest_hash};
 use astrid_manifest::lock::{AnyLock, LegacyLock, Lock};
-use astrid_manifest::source::{GitSource, Source};
+use astrid_manifest::source::{GitSource, Source, SourcePath};
 
 use crate::context::Context;
 use crate::error::{Error, Place, Result};
@@ -201,7 +201,7 @@ impl Declaration {
             mirror.fetch(context)?;
         }
         let commit = mirror.resolve(context, &reference)?;
-        let path = source.path.as_ref().map(|path| path.joined()).unwrap_or_default();
+        let path = source.path.as_ref().map(SourcePath::joined).unwrap_or_default();
         let inside = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
         let read = |name: &str| -> Result<Option<String>> {
             let Some(bytes) = mirror.file(&commit, &inside(name))? else { return Ok(None) };

@@ -2,6 +2,7 @@
 //! how old a release is.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use astrid_authority::Digest;
@@ -61,7 +62,8 @@ impl FirstSeen {
         }
         let mut text = String::new();
         for (digest, time) in &self.times {
-            text.push_str(&format!("{digest} {time}\n"));
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "{digest} {time}");
         }
         let disk = context.store.disk();
         disk.create_dir(&context.home.var(), 0o700)?;

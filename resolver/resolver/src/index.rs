@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use astrid_authority::{CapsuleName, Digest, PackId};
 use astrid_manifest::distro::IndexLocation;
 use astrid_manifest::lock::Lock;
-use astrid_manifest::source::{GitSource, Source};
+use astrid_manifest::source::{GitSource, Source, SourcePath};
 use astrid_manifest::version::Requirement;
 use astrid_store::Batch;
 use semver::Version;
@@ -349,7 +349,7 @@ impl<'a> Index<'a> {
             let address = self.address(source)?;
             let mirror = Mirror::open(&git_cache(self.context), &address)?;
             let commit = mirror.resolve(self.context, &Reference::Commit(commit.clone()))?;
-            let path = source.path.as_ref().map(|path| path.joined()).unwrap_or_default();
+            let path = source.path.as_ref().map(SourcePath::joined).unwrap_or_default();
             let pin = Pin::Commit { address, commit, path };
             return Ok(Some(Offer { version: locked.version.clone(), pin, yanked: false }));
         }
@@ -364,7 +364,7 @@ impl<'a> Index<'a> {
     fn ask_git(&self, entry: &Entry, source: &GitSource) -> Result<Vec<Offer>> {
         let address = self.address(source)?;
         let mirror = Mirror::open(&git_cache(self.context), &address)?;
-        let path = source.path.as_ref().map(|path| path.joined()).unwrap_or_default();
+        let path = source.path.as_ref().map(SourcePath::joined).unwrap_or_default();
         let reference = match (&entry.tag, &source.reference) {
             (Some(tag), _) => Some(Reference::Tag(tag.clone())),
             (None, Some(reference)) => Some(Reference::of(Some(reference))),

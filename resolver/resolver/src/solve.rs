@@ -340,10 +340,11 @@ impl<'a> Search<'a> {
                     return Err(self.unsolvable(&conflict));
                 };
                 // Everything above starts afresh: what it ruled out may be right in another branch.
-                for level in (back + 1)..self.levels.len().min(index + 1) {
-                    self.levels[level].next = 0;
-                    self.levels[level].chosen = None;
-                    self.levels[level].conflict = base[level].clone();
+                let tried = self.levels.iter_mut().zip(&base).take(index + 1).skip(back + 1);
+                for (level, base) in tried {
+                    level.next = 0;
+                    level.chosen = None;
+                    level.conflict = base.clone();
                 }
                 self.levels[back].chosen = None;
                 self.levels[back].conflict.merge(conflict);

@@ -88,6 +88,9 @@ pub(crate) fn git_cache(context: &Context) -> PathBuf {
     context.home.var().join("cache").join("git")
 }
 
+/// Is given the path of a file, whether it is executable, and its bytes.
+pub type Visitor<'a> = &'a mut dyn FnMut(&str, bool, Vec<u8>) -> Result<()>;
+
 /// A bare mirror of one repository.
 pub struct Mirror {
     repository: Repository,
@@ -302,7 +305,7 @@ impl Mirror {
         commit: &str,
         path: &str,
         select: &dyn Fn(&str, bool) -> bool,
-        visit: &mut dyn FnMut(&str, bool, Vec<u8>) -> Result<()>,
+        visit: Visitor<'_>,
     ) -> Result<()> {
         let tree = self.tree(commit, path)?;
         self.visit_tree(&tree, "", 0, select, visit)
@@ -314,7 +317,7 @@ impl Mirror {
         prefix: &str,
         depth: usize,
         select: &dyn Fn(&str, bool) -> bool,
-        visit: &mut dyn FnMut(&str, bool, Vec<u8>) -> Result<()>,
+        visit: Visitor<'_>,
     ) -> Result<()> {
         if depth > MAX_DEPTH {
             return Err(Error::invalid(format!(

@@ -1,0 +1,356 @@
+//! From a resolution to a verified fleet: everything that is claimed is worked out from the bytes.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use astrid_authority::{CapsuleName, PackId};
+use astrid_manifest::component::EffectiveAuthority;
+use astrid_manifest::diagnostic::Position;
+use astrid_manifest::lock::{Lock, LockedCapsule, LockedDistro, LockedPack, SCHEMA_VERSION};
+use astrid_manifest::policy::HomePolicy;
+use astrid_manifest::subject::Subject;
+use astrid_store::stat_cache::StatCache;
+
+use super::claims::{compare_with_known, compare_with_line};
+use super::{Evidence, Freshness, Provenance, VerifiedFleet, Verifier, fleet};
+use crate::artifact::{Artifact, CapsuleArtifact, PackArtifact};
+use crate::context::Context;
+use crate::declaration::Declaration;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::for_each;
+use crate::first_seen::{FirstSeen, check_age};
+use crate::policy::EffectivePolicy;
+use crate::resolution::{Chosen, Resolution, Solved, in_mode, local_folder, solve_fully, taken_lock};
+use crate::solve::Member;
+use crate::source::{digest_now, is_complete};
+
+/// Brings every byte into the store, compares all that is claimed about them, and asks who made them.
+///
+/// Nothing is written beside the declaration: that is [`VerifiedFleet::write_lock`].
+///
+/// # Errors
+/// `Corrupt` when bytes are not what a lock or index says; `Signature` from the verifier; `Policy`
+/// for a ceiling or a minimum age; `Invalid` for artifacts; `NeedsNetwork` and `Failed` from sources.
+pub fn verify(
+    context: &Context,
+    mut resolution: Resolution,
+    verifier: &dyn Verifier,
+    freshness: Freshness,
+) -> Result<VerifiedFleet> {
+    let context = &in_mode(context, resolution.request.mode);
+    if freshness == Freshness::StatCache
+        && let Some(lock) = taken_lock(&resolution)
+        && is_unchanged(context, &resolution.declaration, lock)?
+    {
+        let lock = with_origin(lock.clone(), &resolution.declaration);
+        return Ok(fleet(context, &resolution, lock, BTreeMap::new(), BTreeMap::new(), None));
+    }
+    let was_fresh = resolution.solved.is_none();
+    if was_fresh {
+        solve_fully(context, &mut resolution)?;
+    }
+    let Some(solved) = resolution.solved.take() else {
+        return Err(Error::failed("resolution gave no versions"));
+    };
+    let policy = effective_policy(context, &resolution.declaration)?;
+    let checked = check_members(context, &solved, verifier)?;
+    let lock = write_entries(&resolution, &solved, &checked)?;
+    compare_with_known(&resolution, &lock, was_fresh)?;
+    check_policy(context, &resolution, &solved, &checked, &policy)?;
+    for (name, one) in &checked.capsules {
+        for import in &one.authority.ungranted_imports {
+            let text = format!(
+                "capsule `{name}` can call `{}`, and its manifest grants nothing for it: every such call will be denied",
+                import.interface
+            );
+            if policy.refuses_ungranted_imports() {
+                return Err(Error::new(ErrorKind::Policy, text)
+                    .hint("`ungranted-imports = \"error\"` of the policy refuses it"));
+            }
+            resolution.notes.push(text);
+        }
+    }
+    resolution.notes.extend(checked.warnings);
+    resolution.notes.extend(policy.without_effect().iter().cloned());
+    let graph = solved.graph.clone();
+    Ok(fleet(context, &resolution, lock, checked.capsules, checked.packs, Some(graph)))
+}
+
+/// Whether everything that a lock pins is here, and local sources still look as they did.
+fn is_unchanged(context: &Context, declaration: &Declaration, lock: &Lock) -> Result<bool> {
+    let path = context.home.stat_cache();
+    let mut cache = StatCache::load(&path);
+    let now = SystemTime::from(context.clock.now());
+    let store = &context.store;
+    let mut unchanged = true;
+    let capsules = lock
+        .capsules
+        .iter()
+        .map(|locked| (&locked.source, locked.content, locked.component, false, locked.pack.is_some()));
+    let packs = lock.packs.iter().map(|locked| (&locked.source, locked.content, None, true, false));
+    for (source, content, component, is_pack, is_inner) in capsules.chain(packs) {
+        let tree = match store.tree(&content) {
+            Ok(tree) => tree,
+            Err(error) if error.kind() == astrid_store::ErrorKind::Missing => {
+                unchanged = false;
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if is_inner {
+            continue;
+        }
+        match local_folder(declaration, source) {
+            Some(folder) => {
+                if !folder.is_dir()
+                    || digest_now(&folder, &tree, component, is_pack, &mut cache, now)? != content
+                {
+                    unchanged = false;
+                    break;
+                }
+            }
+            // The bytes of an archive file are cheap to hash, and nothing remembers them.
+            None if matches!(source, astrid_manifest::source::Source::Archive(_)) => {
+                unchanged = false;
+                break;
+            }
+            None => {
+                if !is_complete(store, &tree) {
+                    unchanged = false;
+                    break;
+                }
+            }
+        }
+    }
+    // The cache only saves time: when it can't be written, the next run is slower.
+    if context.home.var().is_dir() {
+        let _ = cache.save(store.disk(), &path);
+    }
+    Ok(unchanged)
+}
+
+fn effective_policy(context: &Context, declaration: &Declaration) -> Result<EffectivePolicy> {
+    let path = context.home.policy();
+    let home = match std::fs::read_to_string(&path) {
+        Ok(text) => HomePolicy::parse("etc/policy.toml", &text)?.value,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => HomePolicy::default(),
+        Err(error) => return Err(Error::failed("etc/policy.toml of the home can't be read").caused_by(error)),
+    };
+    Ok(EffectivePolicy::combine(&home.policy, &declaration.distro().policy))
+}
+
+pub(super) struct CheckedCapsule {
+    pub(super) artifact: CapsuleArtifact,
+    pub(super) authority: EffectiveAuthority,
+}
+
+#[derive(Default)]
+struct Checked {
+    capsules: BTreeMap<CapsuleName, CheckedCapsule>,
+    packs: BTreeMap<PackId, PackArtifact>,
+    provenance: BTreeMap<Member, Provenance>,
+    warnings: Vec<String>,
+}
+
+/// Works out the authority of everything from its bytes, and asks who made it.
+fn check_members(context: &Context, solved: &Solved, verifier: &dyn Verifier) -> Result<Checked> {
+    let members: Vec<(&Member, &Chosen)> = solved.members.iter().collect();
+    let results = for_each(context.jobs, &members, |(member, chosen)| {
+        let found = &chosen.found;
+        compare_with_line(member, chosen)?;
+        let subject = Subject::from((*member).clone());
+        let provenance = verifier.verify(&Evidence {
+            subject: &subject,
+            source: &chosen.source,
+            content: found.artifact.content(),
+            archive: found.archive,
+        })?;
+        let parts: Vec<&CapsuleArtifact> = match &found.artifact {
+            Artifact::Capsule(capsule) => vec![capsule],
+            Artifact::Pack(pack) => pack
+                .capsules
+                .values()
+                .filter(|capsule| {
+                    let name = &capsule.manifest.package.name;
+                    chosen.capsules.as_ref().is_none_or(|names| names.contains(name))
+                })
+                .collect(),
+        };
+        let parts = parts
+            .into_iter()
+            .map(|artifact| Ok((artifact.clone(), artifact.authority(&context.store)?)))
+            .collect::<Result<Vec<_>>>()?;
+        Ok((provenance, parts))
+    })?;
+    let mut checked = Checked::default();
+    for ((member, chosen), (provenance, parts)) in members.into_iter().zip(results) {
+        checked.provenance.insert(member.clone(), provenance);
+        for (artifact, authority) in parts {
+            checked.warnings.extend(artifact.warnings.iter().cloned());
+            let name = artifact.manifest.package.name.clone();
+            checked.capsules.insert(name, CheckedCapsule { artifact, authority });
+        }
+        if let (Member::Pack(id), Artifact::Pack(pack)) = (member, &chosen.found.artifact) {
+            checked.packs.insert(id.clone(), pack.clone());
+        }
+    }
+    Ok(checked)
+}
+
+/// The lock of what was chosen, every field computed from the bytes.
+fn write_entries(resolution: &Resolution, solved: &Solved, checked: &Checked) -> Result<Lock> {
+    let declaration = &resolution.declaration;
+    let mut capsules = Vec::new();
+    let mut packs = Vec::new();
+    for (member, chosen) in &solved.members {
+        let provenance = checked.provenance.get(member).cloned().unwrap_or_default();
+        let found = &chosen.found;
+        let index_claim = found.line.as_ref().and_then(|line| line.authority);
+        let entry = |artifact: &CapsuleArtifact, pack: Option<&PackId>| -> Result<LockedCapsule> {
+            let name = artifact.manifest.package.name.clone();
+            let authority = checked
+                .capsules
+                .get(&name)
+                .map(|one| one.authority.granted.digest())
+                .ok_or_else(|| Error::failed(format!("capsule `{name}` was not looked at")))?;
+            Ok(LockedCapsule {
+                name,
+                requirement: if pack.is_none() { chosen.requirement.clone() } else { None },
+                version: artifact.manifest.package.version.clone(),
+                source: chosen.source.clone(),
+                resolved_ref: if chosen.source.is_path() { None } else { found.resolved.clone() },
+                pack: pack.cloned(),
+                archive: if pack.is_none() { found.archive } else { None },
+                content: artifact.content,
+                component: artifact.component,
+                manifest: artifact.manifest_digest,
+                wit: artifact.wit,
+                authority,
+                tools: artifact.tools,
+                signer: provenance.signer.clone(),
+                provenance: provenance.predicate.clone(),
+                bundle: if pack.is_none() { provenance.bundle } else { None },
+                at: Position::default(),
+            })
+        };
+        match (&found.artifact, member) {
+            (Artifact::Capsule(artifact), _) => {
+                let entry = entry(artifact, None)?;
+                if index_claim.is_some_and(|claim| claim != entry.authority) {
+                    return Err(Error::corrupt(format!(
+                        "the index says another authority of {} than its bytes",
+                        member.words()
+                    ))
+                    .hint("ask who publishes the index"));
+                }
+                capsules.push(entry);
+            }
+            (Artifact::Pack(pack), Member::Pack(id)) => {
+                let mut authorities = BTreeMap::new();
+                for artifact in pack.capsules.values() {
+                    let name = &artifact.manifest.package.name;
+                    if chosen.capsules.as_ref().is_none_or(|names| names.contains(name)) {
+                        let entry = entry(artifact, Some(id))?;
+                        authorities.insert(name.clone(), entry.authority);
+                        capsules.push(entry);
+                    }
+                }
+                packs.push(LockedPack {
+                    id: id.clone(),
+                    requirement: chosen.requirement.clone(),
+                    version: pack.manifest.version.clone(),
+                    source: chosen.source.clone(),
+                    commit: if chosen.source.is_path() { None } else { found.resolved.clone() },
+                    archive: found.archive,
+                    content: pack.content,
+                    permissions: pack.manifest.permissions_digest(),
+                    authority: pack.authority_digest(&authorities),
+                    signer: provenance.signer,
+                    provenance: provenance.predicate,
+                    bundle: provenance.bundle,
+                    at: Position::default(),
+                });
+            }
+            (Artifact::Pack(_), Member::Capsule(_)) => {
+                return Err(Error::failed(format!("{} is a pack", member.words())));
+            }
+        }
+    }
+    let header = &declaration.distro().header;
+    let mut lock = Lock {
+        schema_version: SCHEMA_VERSION,
+        must_understand: Lock::default_must_understand(),
+        manifest_hash: declaration.manifest_hash(),
+        distro: LockedDistro {
+            id: header.id.clone(),
+            version: header.version.clone(),
+            source: None,
+            commit: None,
+        },
+        selection: resolution.selection.clone(),
+        capsules,
+        packs,
+    };
+    lock.sort();
+    Ok(with_origin(lock, declaration))
+}
+
+/// The lock with where its declaration came from, and without where its own lines were.
+fn with_origin(mut lock: Lock, declaration: &Declaration) -> Lock {
+    for locked in &mut lock.capsules {
+        locked.at = Position::default();
+    }
+    for locked in &mut lock.packs {
+        locked.at = Position::default();
+    }
+    lock.distro.source = declaration.origin().source();
+    lock.distro.commit = declaration.origin().commit().map(str::to_owned);
+    lock
+}
+
+/// Ceiling and minimum age.
+fn check_policy(
+    context: &Context,
+    resolution: &Resolution,
+    solved: &Solved,
+    checked: &Checked,
+    policy: &EffectivePolicy,
+) -> Result<()> {
+    let mut broken = Vec::new();
+    for (name, one) in &checked.capsules {
+        for violation in policy.violations(&one.authority.granted) {
+            broken.push(format!("capsule `{name}`: {violation}"));
+        }
+    }
+    for (id, pack) in &checked.packs {
+        for violation in policy.violations(&pack.manifest.authority()) {
+            broken.push(format!("pack `{id}`: {violation}"));
+        }
+    }
+    if !broken.is_empty() {
+        return Err(Error::new(ErrorKind::Policy, "the policy forbids what the fleet would be granted")
+            .because(broken)
+            .hint("drop what exceeds it, or change `[policy.authority]`; nothing is trimmed silently"));
+    }
+    let Some(min_age) = policy.min_age() else { return Ok(()) };
+    let known = resolution.declaration.lock();
+    let now = context.clock.now();
+    let mut seen = FirstSeen::load(context);
+    let mut young = None;
+    for (member, chosen) in &solved.members {
+        if chosen.source.is_path() {
+            continue;
+        }
+        let tree = chosen.found.artifact.content();
+        let first = seen.see(tree, now);
+        let is_locked = known.is_some_and(|known| match member {
+            Member::Capsule(name) => known.capsule(name.as_str()).is_some_and(|one| one.content == tree),
+            Member::Pack(id) => known.pack(id.as_str()).is_some_and(|one| one.content == tree),
+        });
+        if !is_locked && let Err(error) = check_age(member, first, min_age, now) {
+            young = young.or(Some(error));
+        }
+    }
+    seen.save(context)?;
+    young.map_or(Ok(()), Err)
+}

@@ -1,0 +1,146 @@
+//! Claims of indexes and locks, compared with what the bytes say.
+
+use astrid_authority::Digest;
+use astrid_manifest::lock::{Lock, LockedCapsule, LockedPack};
+use astrid_manifest::signer::Signer;
+
+use crate::artifact::Artifact;
+use crate::error::{Error, ErrorKind, Result};
+use crate::resolution::{Chosen, LockMode, Resolution};
+use crate::solve::Member;
+
+/// Compares the claims of an index with the bytes.
+pub(super) fn compare_with_line(member: &Member, chosen: &Chosen) -> Result<()> {
+    let (Some(line), Artifact::Capsule(capsule)) = (&chosen.found.line, &chosen.found.artifact) else {
+        return Ok(());
+    };
+    let exports_differ = !line.exports.is_empty() && line.exports != capsule.manifest.exports;
+    let imports = line.imports();
+    let imports_differ = !imports.is_empty()
+        && (imports.len() != capsule.manifest.imports.len()
+            || imports.iter().any(|claim| {
+                capsule.manifest.imports.get(&claim.interface).is_none_or(|import| {
+                    import.requirement != claim.requirement || import.optional != claim.optional
+                })
+            }));
+    if exports_differ || imports_differ {
+        let what = if exports_differ { "exports" } else { "imports" };
+        return Err(Error::corrupt(format!(
+            "the index says other {what} of {} than its manifest",
+            member.words()
+        ))
+        .hint("ask who publishes the index"));
+    }
+    Ok(())
+}
+
+/// Compares what the bytes say with what the lock beside the declaration says.
+///
+/// A locked run may differ in nothing. Another one may differ in what it was asked to upgrade, in
+/// new versions, and in local sources, which people edit; a version that a server gave is what it
+/// was, whatever the server says now.
+pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh: bool) -> Result<()> {
+    let Some(known) = resolution.declaration.lock() else { return Ok(()) };
+    let strict = resolution.request.mode != LockMode::Normal;
+    let upgrade = &resolution.request.upgrade;
+    let describe = |member: &Member, what: &str, found: &str, said: &str| {
+        Error::corrupt(format!("the {what} of {} is {found}, and Distro.lock says {said}", member.words()))
+            .hint("if the change is wanted, run `astrid lock` (for a moved tag: `--upgrade NAME`) and review it")
+    };
+    let claims = |archive: &Option<Digest>, rest: [(&'static str, Option<Digest>); 6]| {
+        let mut all = vec![("archive", *archive)];
+        all.extend(rest);
+        all
+    };
+    for found in &lock.capsules {
+        let Some(said) = known.capsule(found.name.as_str()) else { continue };
+        let member = Member::Capsule(found.name.clone());
+        let owner = found.pack.clone().map_or_else(|| member.clone(), Member::Pack);
+        let same_version =
+            said.version == found.version && said.source == found.source && said.pack == found.pack;
+        let may_differ = found.source.is_path() || upgrade.includes(&owner) || !same_version;
+        if may_differ && !(strict && was_fresh) {
+            continue;
+        }
+        if said.version != found.version {
+            return Err(describe(&member, "version", &found.version.to_string(), &said.version.to_string()));
+        }
+        let list = |one: &LockedCapsule| {
+            claims(
+                &one.archive,
+                [
+                    ("content", Some(one.content)),
+                    ("component", one.component),
+                    ("manifest", Some(one.manifest)),
+                    ("wit", one.wit),
+                    ("authority", Some(one.authority)),
+                    ("tools", one.tools),
+                ],
+            )
+        };
+        first_difference(&member, &list(found), &list(said), &describe)?;
+        if found.signer != said.signer {
+            return Err(signer_differs(&member, &found.signer, &said.signer));
+        }
+    }
+    for found in &lock.packs {
+        let Some(said) = known.pack(found.id.as_str()) else { continue };
+        let member = Member::Pack(found.id.clone());
+        let same_version = said.version == found.version && said.source == found.source;
+        let may_differ = found.source.is_path() || upgrade.includes(&member) || !same_version;
+        if may_differ && !(strict && was_fresh) {
+            continue;
+        }
+        if said.version != found.version {
+            return Err(describe(&member, "version", &found.version, &said.version));
+        }
+        let list = |one: &LockedPack| {
+            claims(
+                &one.archive,
+                [
+                    ("content", Some(one.content)),
+                    ("permissions", Some(one.permissions)),
+                    ("authority", Some(one.authority)),
+                    ("bundle", one.bundle),
+                    ("", None),
+                    ("", None),
+                ],
+            )
+        };
+        first_difference(&member, &list(found), &list(said), &describe)?;
+        if found.signer != said.signer {
+            return Err(signer_differs(&member, &found.signer, &said.signer));
+        }
+    }
+    if strict && (known.capsules.len() != lock.capsules.len() || known.packs.len() != lock.packs.len()) {
+        return Err(Error::new(ErrorKind::StaleLock, "Distro.lock has other entries than the artifacts")
+            .hint("run `astrid lock`, review the difference, and commit Distro.lock"));
+    }
+    Ok(())
+}
+
+type Claims = [(&'static str, Option<Digest>)];
+
+fn first_difference(
+    member: &Member,
+    found: &Claims,
+    said: &Claims,
+    describe: &dyn Fn(&Member, &str, &str, &str) -> Error,
+) -> Result<()> {
+    let words =
+        |digest: Option<Digest>| digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+    for ((what, found), (_, said)) in found.iter().zip(said) {
+        if found != said {
+            return Err(describe(member, what, &words(*found), &words(*said)));
+        }
+    }
+    Ok(())
+}
+
+fn signer_differs(member: &Member, found: &Signer, said: &Signer) -> Error {
+    Error::new(
+        ErrorKind::Signature,
+        format!("{} is signed by {found}, and Distro.lock says {said}", member.words()),
+    )
+    .hint("if the change is wanted, run `astrid lock --upgrade` and review it")
+}

@@ -1,0 +1,94 @@
+//! Indexes in folders.
+
+use astrid_authority::Digest;
+use astrid_resolver::ErrorKind;
+
+use crate::support::{World, archive};
+
+fn line(world: &World, index: &str, version: &str, extra: &str) -> String {
+    let bytes = archive("fs", version, "[exports]\n\"x:y\" = \"1.0.0\"\n");
+    let path = format!("archives/fs-{version}.capsule");
+    world.write(&format!("fleet/{index}/{path}"), &bytes);
+    format!(
+        "{{\"version\":\"{version}\",\"archive\":\"{path}\",\"blake3\":\"{}\"{extra}}}\n",
+        Digest::of(&bytes)
+    )
+}
+
+fn declared(world: &World, source: &str, indexes: &[&str]) {
+    let mut text = String::new();
+    for index in indexes {
+        text.push_str(&format!("[[index]]\nname = \"{index}\"\nurl = \"./{index}\"\n\n"));
+    }
+    text.push_str(&format!("[[capsule]]\nname = \"fs\"\nsource = \"{source}\"\nversion = \"^1\"\n"));
+    world.distro(&text);
+}
+
+#[test]
+fn an_index_gives_versions_and_withdrawn_ones_only_to_locks() {
+    let world = World::new();
+    let lines = line(&world, "acme", "1.0.0", "") + &line(&world, "acme", "1.1.0", "");
+    world.write("fleet/acme/capsule/fs.jsonl", &lines);
+    declared(&world, "index:fs", &["acme"]);
+    assert_eq!(world.lock().unwrap().lock().capsules[0].version.to_string(), "1.1.0");
+    let withdrawn = line(&world, "acme", "1.0.0", "") + &line(&world, "acme", "1.1.0", ",\"yanked\":true");
+    world.write("fleet/acme/capsule/fs.jsonl", withdrawn);
+    assert_eq!(world.verified().unwrap().lock().capsules[0].version.to_string(), "1.1.0");
+    std::fs::remove_file(world.path("fleet/Distro.lock")).unwrap();
+    assert_eq!(world.verified().unwrap().lock().capsules[0].version.to_string(), "1.0.0");
+}
+
+#[test]
+fn a_name_in_two_indexes_is_refused_until_one_is_named_denied() {
+    let world = World::new();
+    for index in ["acme", "other"] {
+        let line = line(&world, index, "1.0.0", "");
+        world.write(&format!("fleet/{index}/capsule/fs.jsonl"), line);
+    }
+    declared(&world, "index:fs", &["acme", "other"]);
+    let error = world.verified().unwrap_err();
+    assert_eq!(error.next_step(), Some("say which: `index:acme/fs`"), "{error}");
+    declared(&world, "index:other/fs", &["acme", "other"]);
+    assert!(world.verified().is_ok());
+}
+
+#[test]
+fn claims_are_compared_with_the_bytes_denied() {
+    let world = World::new();
+    declared(&world, "index:fs", &["acme"]);
+    for (extra, fits) in [
+        (",\"exports\":{\"x:y\":\"1.0.0\"}", true),
+        (",\"exports\":{\"x:y\":\"2.0.0\"}", false),
+        (",\"imports\":{\"x:z\":\"^1\"}", false),
+        (&format!(",\"authority\":\"{}\"", Digest::of(b"another")), false),
+    ] {
+        let line = line(&world, "acme", "1.0.0", extra);
+        world.write("fleet/acme/capsule/fs.jsonl", line);
+        match world.verified() {
+            Ok(_) => assert!(fits, "{extra}"),
+            Err(error) => assert!(!fits && error.kind() == ErrorKind::Corrupt, "{extra}: {error}"),
+        }
+    }
+    let good = line(&world, "acme", "1.0.0", "");
+    world.write("fleet/acme/capsule/fs.jsonl", good);
+    world.write("fleet/acme/archives/fs-1.0.0.capsule", archive("fs", "1.0.0", ""));
+    assert_eq!(world.verified().unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn an_index_leads_nowhere_else_denied() {
+    let world = World::new();
+    declared(&world, "index:fs", &["acme"]);
+    let digest = Digest::of(b"");
+    for archive in ["../../secret", "/etc/passwd", "a//b", "link/x"] {
+        std::fs::create_dir_all(world.path("fleet/acme/capsule")).unwrap();
+        let _ = std::os::unix::fs::symlink("/etc", world.path("fleet/acme/link"));
+        let line = format!("{{\"version\":\"1.0.0\",\"archive\":\"{archive}\",\"blake3\":\"{digest}\"}}");
+        world.write("fleet/acme/capsule/fs.jsonl", line);
+        let error = world.verified().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Failed), "{archive}: {error}");
+    }
+    world.write("fleet/acme/capsule/fs.jsonl", "{\"version\":\"1.0.0\",\"surprise\":1}");
+    let error = world.verified().unwrap_err();
+    assert!(error.to_string().contains("capsule/fs.jsonl:1"), "{error}");
+}
