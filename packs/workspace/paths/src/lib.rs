@@ -7,6 +7,7 @@
 use std::fmt;
 
 use astrid_sdk::SysError;
+use refusal::{Refusal, plain};
 
 const SCHEME: &str = "cwd://";
 
@@ -25,9 +26,9 @@ impl WorkspacePath {
     ///
     /// # Errors
     /// When it is absolute, leaves the workspace, or names another place such as `home://`.
-    pub fn parse(text: &str) -> Result<Self, SysError> {
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
         let path = text.strip_prefix(SCHEME).unwrap_or(text);
-        let refuse = |why: &str| Err(SysError::ApiError(format!("the path `{text}` {why}")));
+        let refuse = |why: &str| Err(Refusal::new(format!("the path `{text}` {why}")));
         if path.contains("://") {
             return refuse("names another place; only paths of the workspace are served");
         }
@@ -52,10 +53,10 @@ impl WorkspacePath {
     ///
     /// # Errors
     /// As [`parse`](Self::parse), and when the path is the workspace itself.
-    pub fn parse_entry(text: &str) -> Result<Self, SysError> {
+    pub fn parse_entry(text: &str) -> Result<Self, Refusal> {
         let path = Self::parse(text)?;
         if path.is_root() {
-            return Err(SysError::ApiError(
+            return Err(Refusal::new(
                 "the path is empty or the workspace itself; name a file or a folder in it".to_owned(),
             ));
         }
@@ -122,15 +123,10 @@ pub fn is_absent(error: &SysError) -> bool {
     matches!(error, SysError::HostError(code) if plain(code) == "NotFound")
 }
 
-/// The SDK spells a refusal as its debug form: `ErrorCode::NotFound`, or `NotFound` with older bindings.
-fn plain(code: &str) -> &str {
-    code.strip_prefix("ErrorCode::").unwrap_or(code)
-}
-
 /// Turns the host's refusal to `act` (such as "read") on `path` into words that say what to do.
 #[must_use]
-pub fn explain(act: &str, path: &WorkspacePath, error: SysError) -> SysError {
-    let SysError::HostError(code) = error else { return error };
+pub fn explain(act: &str, path: &WorkspacePath, error: SysError) -> Refusal {
+    let SysError::HostError(code) = error else { return error.into() };
     let why = match plain(&code) {
         "NotFound" => "it does not exist; `list_directory` and `find_files` show what does".to_owned(),
         "CapabilityDenied" | "BoundaryEscape" => "it is outside of what this capsule was granted".to_owned(),
@@ -144,7 +140,7 @@ pub fn explain(act: &str, path: &WorkspacePath, error: SysError) -> SysError {
         "InvalidPath" => "the host does not accept the path".to_owned(),
         other => other.to_owned(),
     };
-    SysError::ApiError(format!("can't {act} `{path}`: {why}"))
+    Refusal::new(format!("can't {act} `{path}`: {why}"))
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ async fn files_refuse_with_words_that_help_denied() {
     ] {
         let error = files.tool(tool, arguments).await.unwrap_err();
         assert!(error.contains(words), "{tool}: {error}");
+        assert!(!error.contains("ErrorCode") && !error.contains("API logic"), "{tool}: {error}");
     }
 }
 

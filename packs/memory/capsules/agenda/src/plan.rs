@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use astrid_sdk::SysError;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan as _};
+use refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 /// A task as its provider sends it. Fields that an agenda does not need are not read.
@@ -54,20 +54,20 @@ pub struct Agenda {
 }
 
 /// Today's date for a clock that is `offset` (such as `+01:00`) from UTC.
-pub fn today(unix_seconds: i64, offset: &str) -> Result<Date, SysError> {
+pub fn today(unix_seconds: i64, offset: &str) -> Result<Date, Refusal> {
     let now = Timestamp::from_second(unix_seconds)
         .map_err(|error| refuse(format!("the host's clock is out of range: {error}")))?;
     Ok(parse_offset(offset)?.to_datetime(now).date())
 }
 
 /// Reads a date that somebody wrote.
-pub fn parse_date(text: &str) -> Result<Date, SysError> {
+pub fn parse_date(text: &str) -> Result<Date, Refusal> {
     text.trim()
         .parse()
         .map_err(|_| refuse(format!("`{text}` is not a day; write it as YYYY-MM-DD, for example 2026-03-31")))
 }
 
-fn parse_offset(text: &str) -> Result<Offset, SysError> {
+fn parse_offset(text: &str) -> Result<Offset, Refusal> {
     let wrong =
         || refuse(format!("UTC_OFFSET is `{text}`; write it as +HH:MM or -HH:MM, for example +01:00"));
     let text = text.trim();
@@ -89,7 +89,7 @@ fn parse_offset(text: &str) -> Result<Offset, SysError> {
 }
 
 /// Sorts tasks into `days` days from `from` on.
-pub fn plan(tasks: Vec<Task>, from: Date, days: u32) -> Result<Agenda, SysError> {
+pub fn plan(tasks: Vec<Task>, from: Date, days: u32) -> Result<Agenda, Refusal> {
     let out_of_range = |error: jiff::Error| refuse(format!("the days are out of range: {error}"));
     let mut found = Vec::new();
     for index in 0..days {
@@ -150,8 +150,8 @@ fn section(text: &mut String, heading: &str, tasks: &[Task], with_day: bool) {
     }
 }
 
-fn refuse(message: String) -> SysError {
-    SysError::ApiError(message)
+fn refuse(message: String) -> Refusal {
+    Refusal::new(message)
 }
 
 #[cfg(test)]

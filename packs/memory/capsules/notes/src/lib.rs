@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use astrid_sdk::prelude::*;
 use note::Note;
+use refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +99,7 @@ impl Notes {
     /// Save a note for later, or replace one by its id. Notes outlive the conversation. Do not save
     /// passwords or keys in them.
     #[astrid::tool("note_save", mutable)]
-    pub fn note_save(&self, args: Save) -> Result<Saved, SysError> {
+    pub fn note_save(&self, args: Save) -> Result<Saved, Refusal> {
         let title = note::check_title(&args.title)?;
         let tags = note::normalise_tags(&args.tags)?;
         note::check_body(&args.body)?;
@@ -111,14 +112,14 @@ impl Notes {
 
     /// Read a whole note.
     #[astrid::tool("note_get")]
-    pub fn note_get(&self, args: ById) -> Result<Note, SysError> {
+    pub fn note_get(&self, args: ById) -> Result<Note, Refusal> {
         note::check_id(&args.id)?;
         store::get(&args.id)?.map(|(note, _)| note).ok_or_else(|| absent(&args.id))
     }
 
     /// List notes, the newest first, with the beginning of each.
     #[astrid::tool("note_list")]
-    pub fn note_list(&self, args: List) -> Result<Summaries, SysError> {
+    pub fn note_list(&self, args: List) -> Result<Summaries, Refusal> {
         let mut notes = with_tag(store::all()?, args.tag.as_deref());
         notes.sort_by(|left, right| right.updated.cmp(&left.updated).then(left.id.cmp(&right.id)));
         Ok(summaries(&notes, args.limit, &[]))
@@ -126,10 +127,10 @@ impl Notes {
 
     /// Find notes by words in their titles, tags and bodies, the best match first.
     #[astrid::tool("note_search")]
-    pub fn note_search(&self, args: Search) -> Result<Summaries, SysError> {
+    pub fn note_search(&self, args: Search) -> Result<Summaries, Refusal> {
         let words: Vec<String> = args.query.to_lowercase().split_whitespace().map(str::to_owned).collect();
         if words.is_empty() {
-            return Err(SysError::ApiError("`query` has no words; `note_list` shows every note".to_owned()));
+            return Err(Refusal::new("`query` has no words; `note_list` shows every note".to_owned()));
         }
         let mut found: Vec<(u32, Note)> = with_tag(store::all()?, args.tag.as_deref())
             .into_iter()
@@ -145,7 +146,7 @@ impl Notes {
 
     /// Delete a note. This can't be undone.
     #[astrid::tool("note_delete", mutable)]
-    pub fn note_delete(&self, args: ById) -> Result<Saved, SysError> {
+    pub fn note_delete(&self, args: ById) -> Result<Saved, Refusal> {
         note::check_id(&args.id)?;
         if store::get(&args.id)?.is_none() {
             return Err(absent(&args.id));
@@ -155,7 +156,7 @@ impl Notes {
     }
 }
 
-fn create(title: &str, tags: Vec<String>, body: String, now: &str) -> Result<Saved, SysError> {
+fn create(title: &str, tags: Vec<String>, body: String, now: &str) -> Result<Saved, Refusal> {
     let base = note::id_of(title);
     let mut note = Note {
         id: base.clone(),
@@ -172,7 +173,7 @@ fn create(title: &str, tags: Vec<String>, body: String, now: &str) -> Result<Sav
         }
         note.id = format!("{base}-{number}");
     }
-    Err(SysError::ApiError(format!("there are too many notes with the title `{title}`")))
+    Err(Refusal::new(format!("there are too many notes with the title `{title}`")))
 }
 
 fn replace(
@@ -182,7 +183,7 @@ fn replace(
     body: &str,
     append: bool,
     now: &str,
-) -> Result<Saved, SysError> {
+) -> Result<Saved, Refusal> {
     note::check_id(id)?;
     for _ in 0..ATTEMPTS {
         let (old, bytes) = store::get(id)?.ok_or_else(|| absent(id))?;
@@ -195,7 +196,7 @@ fn replace(
             return Ok(Saved { id: note.id, done: "replaced" });
         }
     }
-    Err(SysError::ApiError(format!("the note `{id}` is being changed by somebody else; try again")))
+    Err(Refusal::new(format!("the note `{id}` is being changed by somebody else; try again")))
 }
 
 fn with_tag(notes: Vec<Note>, tag: Option<&str>) -> Vec<Note> {
@@ -215,15 +216,15 @@ fn summaries(notes: &[Note], limit: Option<usize>, words: &[String]) -> Summarie
     Summaries { notes: shown.collect(), total: notes.len() }
 }
 
-fn absent(id: &str) -> SysError {
-    SysError::ApiError(format!("there is no note `{id}`; `note_search` and `note_list` show what there is"))
+fn absent(id: &str) -> Refusal {
+    Refusal::new(format!("there is no note `{id}`; `note_search` and `note_list` show what there is"))
 }
 
 /// The time now, RFC 3339 in UTC, to the second.
-fn now() -> Result<String, SysError> {
+fn now() -> Result<String, Refusal> {
     let since = time::now()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
     jiff::Timestamp::from_second(seconds)
         .map(|now| now.to_string())
-        .map_err(|error| SysError::ApiError(format!("the host's clock is out of range: {error}")))
+        .map_err(|error| Refusal::new(format!("the host's clock is out of range: {error}")))
 }

@@ -1,6 +1,6 @@
 //! A note, the rules for its parts, and how well it answers a search.
 
-use astrid_sdk::SysError;
+use refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 /// The longest title, in characters.
@@ -45,7 +45,7 @@ pub fn id_of(title: &str) -> String {
 }
 
 /// Checks an id that somebody wrote.
-pub fn check_id(id: &str) -> Result<(), SysError> {
+pub fn check_id(id: &str) -> Result<(), Refusal> {
     let is_fine = |character: char| character.is_alphanumeric() || character == '-';
     if id.is_empty() || id.len() > 2 * MAX_ID || !id.chars().all(is_fine) {
         return Err(refuse(format!("`{id}` is not the id of a note: letters, digits and `-` only")));
@@ -54,7 +54,7 @@ pub fn check_id(id: &str) -> Result<(), SysError> {
 }
 
 /// Checks a title and trims it.
-pub fn check_title(title: &str) -> Result<String, SysError> {
+pub fn check_title(title: &str) -> Result<String, Refusal> {
     let title = title.trim();
     if title.is_empty() || title.chars().count() > MAX_TITLE || title.contains('\n') {
         return Err(refuse(format!("`title` must be one line of 1 to {MAX_TITLE} characters")));
@@ -63,7 +63,7 @@ pub fn check_title(title: &str) -> Result<String, SysError> {
 }
 
 /// Checks the size of a body.
-pub fn check_body(body: &str) -> Result<(), SysError> {
+pub fn check_body(body: &str) -> Result<(), Refusal> {
     if body.len() > MAX_BODY {
         return Err(refuse(format!(
             "`body` has {} bytes, a note holds {MAX_BODY}; split it, or write a file",
@@ -74,7 +74,7 @@ pub fn check_body(body: &str) -> Result<(), SysError> {
 }
 
 /// Brings tags into their one form: lower case, without `#`, sorted, each once.
-pub fn normalise_tags(tags: &[String]) -> Result<Vec<String>, SysError> {
+pub fn normalise_tags(tags: &[String]) -> Result<Vec<String>, Refusal> {
     let mut normal = Vec::new();
     for tag in tags {
         let tag = tag.trim().trim_start_matches('#').to_lowercase();
@@ -126,8 +126,8 @@ impl Note {
     }
 }
 
-fn refuse(message: String) -> SysError {
-    SysError::ApiError(message)
+fn refuse(message: String) -> Refusal {
+    Refusal::new(message)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod task;
 use std::time::UNIX_EPOCH;
 
 use astrid_sdk::prelude::*;
+use refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -115,7 +116,7 @@ pub struct Tasks;
 impl Tasks {
     /// Add a task to the to-do list. Returns it with its number.
     #[astrid::tool("task_add", mutable)]
-    pub fn task_add(&self, args: Add) -> Result<Task, SysError> {
+    pub fn task_add(&self, args: Add) -> Result<Task, Refusal> {
         task::check_notes(&args.notes)?;
         let task = Task {
             title: task::check_title(&args.title)?,
@@ -135,7 +136,7 @@ impl Tasks {
 
     /// List tasks, what is due first on top.
     #[astrid::tool("task_list")]
-    pub fn task_list(&self, args: List) -> Result<Listed, SysError> {
+    pub fn task_list(&self, args: List) -> Result<Listed, Refusal> {
         let status = match args.status {
             Wanted::Open => Some(Status::Open),
             Wanted::Done => Some(Status::Done),
@@ -147,7 +148,7 @@ impl Tasks {
 
     /// Change a task. What is left out stays as it is.
     #[astrid::tool("task_update", mutable)]
-    pub fn task_update(&self, args: Update) -> Result<Task, SysError> {
+    pub fn task_update(&self, args: Update) -> Result<Task, Refusal> {
         let title = args.title.as_deref().map(task::check_title).transpose()?;
         let due = match args.due.as_deref().map(str::trim) {
             None => None,
@@ -177,7 +178,7 @@ impl Tasks {
 
     /// Mark a task as done.
     #[astrid::tool("task_done", mutable)]
-    pub fn task_done(&self, args: ById) -> Result<Task, SysError> {
+    pub fn task_done(&self, args: ById) -> Result<Task, Refusal> {
         let now = now()?;
         let task = store::change(args.id, &|old| Ok(with_status(old, Status::Done, &now)))?;
         announce(task.id, "done");
@@ -186,7 +187,7 @@ impl Tasks {
 
     /// Delete a task. This can't be undone; a task that is finished is better marked as done.
     #[astrid::tool("task_delete", mutable)]
-    pub fn task_delete(&self, args: ById) -> Result<Value, SysError> {
+    pub fn task_delete(&self, args: ById) -> Result<Value, Refusal> {
         store::delete(args.id)?;
         announce(args.id, "deleted");
         Ok(json!({ "id": args.id, "done": "deleted" }))
@@ -195,13 +196,13 @@ impl Tasks {
     /// Answers another capsule. A request that is wrong gets an answer that says so: silence would keep
     /// the other waiting.
     #[astrid::interceptor("on_list_request")]
-    pub fn on_list_request(&self, request: Value) -> Result<(), SysError> {
+    pub fn on_list_request(&self, request: Value) -> Result<(), Refusal> {
         let Some(id) = request.get("correlation_id").and_then(Value::as_str).map(str::to_owned) else {
             log::warn("a request for tasks has no `correlation_id`, so nobody can be answered");
             return Ok(());
         };
         let answer = serde_json::from_value(request)
-            .map_err(SysError::from)
+            .map_err(Refusal::from)
             .and_then(|ListRequest { status, due_by, tag }| {
                 list(Some(status.unwrap_or_default()), due_by.as_deref(), tag.as_deref())
             })
@@ -209,11 +210,11 @@ impl Tasks {
                 |error| json!({ "tasks": [], "error": error.to_string() }),
                 |tasks| json!({ "tasks": tasks, "error": null }),
             );
-        ipc::publish_json(&format!("{ANSWERS}.{id}"), &answer)
+        Ok(ipc::publish_json(&format!("{ANSWERS}.{id}"), &answer)?)
     }
 }
 
-fn list(status: Option<Status>, due_by: Option<&str>, tag: Option<&str>) -> Result<Vec<Task>, SysError> {
+fn list(status: Option<Status>, due_by: Option<&str>, tag: Option<&str>) -> Result<Vec<Task>, Refusal> {
     let filter = Filter {
         status,
         due_by: due_by.map(task::check_day).transpose()?,
@@ -240,10 +241,10 @@ fn announce(id: u32, what: &str) {
 }
 
 /// The time now, RFC 3339 in UTC, to the second.
-fn now() -> Result<String, SysError> {
+fn now() -> Result<String, Refusal> {
     let since = time::now()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
     jiff::Timestamp::from_second(seconds)
         .map(|now| now.to_string())
-        .map_err(|error| SysError::ApiError(format!("the host's clock is out of range: {error}")))
+        .map_err(|error| Refusal::new(format!("the host's clock is out of range: {error}")))
 }

@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use astrid_sdk::SysError;
 use jiff::civil::Date;
+use refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,7 @@ pub fn sort(tasks: &mut [Task]) {
 }
 
 /// Checks a title and trims it.
-pub fn check_title(title: &str) -> Result<String, SysError> {
+pub fn check_title(title: &str) -> Result<String, Refusal> {
     let title = title.trim();
     if title.is_empty() || title.chars().count() > MAX_TITLE || title.contains('\n') {
         return Err(refuse(format!("`title` must be one line of 1 to {MAX_TITLE} characters")));
@@ -96,7 +96,7 @@ pub fn check_title(title: &str) -> Result<String, SysError> {
 }
 
 /// Checks the size of details.
-pub fn check_notes(notes: &str) -> Result<(), SysError> {
+pub fn check_notes(notes: &str) -> Result<(), Refusal> {
     if notes.len() > MAX_NOTES {
         return Err(refuse(format!("`notes` has {} bytes, a task holds {MAX_NOTES}", notes.len())));
     }
@@ -104,7 +104,7 @@ pub fn check_notes(notes: &str) -> Result<(), SysError> {
 }
 
 /// Checks a day and brings it into its one form.
-pub fn check_day(day: &str) -> Result<String, SysError> {
+pub fn check_day(day: &str) -> Result<String, Refusal> {
     day.trim()
         .parse::<Date>()
         .map(|day| day.to_string())
@@ -112,7 +112,7 @@ pub fn check_day(day: &str) -> Result<String, SysError> {
 }
 
 /// Brings tags into their one form: lower case, without `#`, sorted, each once.
-pub fn normalise_tags(tags: &[String]) -> Result<Vec<String>, SysError> {
+pub fn normalise_tags(tags: &[String]) -> Result<Vec<String>, Refusal> {
     let mut normal = Vec::new();
     for tag in tags {
         let tag = normalise_tag(tag);
@@ -134,8 +134,8 @@ pub fn normalise_tag(tag: &str) -> String {
     tag.trim().trim_start_matches('#').to_lowercase()
 }
 
-fn refuse(message: String) -> SysError {
-    SysError::ApiError(message)
+fn refuse(message: String) -> Refusal {
+    Refusal::new(message)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub fn chain(mut event: Value) -> Answer {
 fn files(op: &str, fields: &Fields) -> Answer {
     let path = text(fields, "path")?;
     match op {
-        "fs_read" => bytes_answer(&fs::read(path)?),
+        "fs_read" => Ok(shown(&fs::read(path)?)),
         "fs_write" => fs::write(path, &body(fields)?).map(|()| json!(true)),
         "fs_append" => fs::append(path, &body(fields)?).map(|()| json!(true)),
         "fs_exists" => Ok(json!(fs::exists(path)?)),
@@ -60,7 +60,7 @@ fn files(op: &str, fields: &Fields) -> Answer {
         "fs_read_at" => {
             let file = fs::File::open(path)?;
             let max = u32::try_from(number(fields, "len")?).unwrap_or(u32::MAX);
-            bytes_answer(&file.read_at(number(fields, "offset")?, max)?)
+            Ok(shown(&file.read_at(number(fields, "offset")?, max)?))
         }
         "fs_write_at" => {
             let file = fs::File::open_mode(path, fs::OpenMode::ReadWrite)?;
@@ -87,7 +87,7 @@ fn files(op: &str, fields: &Fields) -> Answer {
 fn store(op: &str, fields: &Fields) -> Answer {
     match op {
         "kv_get" => match kv::get_bytes_opt(text(fields, "key")?)? {
-            Some(bytes) => bytes_answer(&bytes),
+            Some(bytes) => Ok(shown(&bytes)),
             None => Ok(json!({ "absent": true })),
         },
         "kv_set" => kv::set_bytes(text(fields, "key")?, &body(fields)?).map(|()| json!(true)),
@@ -181,7 +181,7 @@ fn system(op: &str, fields: &Fields) -> Answer {
         "sleep" => time::sleep(Duration::from_millis(number(fields, "ms")?)).map(|()| json!(true)),
         "random" => {
             let len = usize::try_from(number(fields, "len")?).unwrap_or(usize::MAX);
-            bytes_answer(&runtime::random_bytes(len)?)
+            Ok(shown(&runtime::random_bytes(len)?))
         }
         "log" => {
             let message = text(fields, "message")?;
@@ -263,11 +263,11 @@ fn metadata(found: &fs::Metadata) -> Value {
 }
 
 /// Text as text, anything else as its length and first bytes: a test can compare both.
-fn bytes_answer(bytes: &[u8]) -> Answer {
-    Ok(match std::str::from_utf8(bytes) {
+fn shown(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
         Ok(text) => json!({ "text": text, "len": bytes.len() }),
         Err(_) => json!({ "bytes": &bytes[..bytes.len().min(64)], "len": bytes.len() }),
-    })
+    }
 }
 
 /// What to write: `text`, or `len` bytes of filler for tests of limits.

@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 use astrid_sdk::prelude::*;
 use jiff::tz::TimeZone;
 use moment::{Difference, Moment, Step};
+use refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -110,13 +111,13 @@ pub struct Clock;
 impl Clock {
     /// Say what time and date it is now, with the weekday, the ISO week and the Unix time.
     #[astrid::tool("now")]
-    pub fn now(&self, args: Now) -> Result<Moment, SysError> {
+    pub fn now(&self, args: Now) -> Result<Moment, Refusal> {
         Ok(moment::describe(&now_in(&zone_or_configured(args.zone.as_deref())?)?))
     }
 
     /// Convert a time from one time zone to another.
     #[astrid::tool("convert_time")]
-    pub fn convert_time(&self, args: Convert) -> Result<Moment, SysError> {
+    pub fn convert_time(&self, args: Convert) -> Result<Moment, Refusal> {
         let time = moment::read(&args.time, &zone_or_configured(args.from.as_deref())?)?;
         Ok(moment::describe(&time.with_time_zone(moment::zone(&args.to)?)))
     }
@@ -124,7 +125,7 @@ impl Clock {
     /// Say how far two dates or times are apart: in words, in calendar days, in weekdays (Monday to
     /// Friday) and in seconds.
     #[astrid::tool("date_difference")]
-    pub fn date_difference(&self, args: Between) -> Result<Difference, SysError> {
+    pub fn date_difference(&self, args: Between) -> Result<Difference, Refusal> {
         let zone = zone_or_configured(args.zone.as_deref())?;
         let from = moment::read(&args.from, &zone)?;
         moment::difference(&from, &time_or_now(args.to.as_deref(), &zone)?)
@@ -132,7 +133,7 @@ impl Clock {
 
     /// Add years, months, days or hours to a date or time, or take them away.
     #[astrid::tool("add_to_date")]
-    pub fn add_to_date(&self, args: AddTo) -> Result<Moment, SysError> {
+    pub fn add_to_date(&self, args: AddTo) -> Result<Moment, Refusal> {
         let zone = zone_or_configured(args.zone.as_deref())?;
         let step = Step {
             years: args.years,
@@ -148,7 +149,7 @@ impl Clock {
 
     /// Write a date or time by a pattern of strftime.
     #[astrid::tool("format_time")]
-    pub fn format_time(&self, args: Format) -> Result<Formatted, SysError> {
+    pub fn format_time(&self, args: Format) -> Result<Formatted, Refusal> {
         let zone = zone_or_configured(args.zone.as_deref())?;
         let time = time_or_now(args.time.as_deref(), &zone)?.with_time_zone(zone);
         Ok(Formatted { text: moment::format(&time, &args.pattern)? })
@@ -156,10 +157,10 @@ impl Clock {
 
     /// Find the IANA name of a time zone by a city or a region.
     #[astrid::tool("find_time_zone")]
-    pub fn find_time_zone(&self, args: FindZone) -> Result<Zones, SysError> {
+    pub fn find_time_zone(&self, args: FindZone) -> Result<Zones, Refusal> {
         let zones = moment::find_zones(&args.query, MAX_ZONES);
         if zones.is_empty() {
-            return Err(SysError::ApiError(format!(
+            return Err(Refusal::new(format!(
                 "no time zone is called `{}`; try the nearest large city, in English",
                 args.query
             )));
@@ -168,7 +169,7 @@ impl Clock {
     }
 }
 
-fn zone_or_configured(name: Option<&str>) -> Result<TimeZone, SysError> {
+fn zone_or_configured(name: Option<&str>) -> Result<TimeZone, Refusal> {
     if let Some(name) = name {
         return moment::zone(name);
     }
@@ -176,12 +177,12 @@ fn zone_or_configured(name: Option<&str>) -> Result<TimeZone, SysError> {
     if configured.is_empty() { Ok(TimeZone::UTC) } else { moment::zone(&configured) }
 }
 
-fn now_in(zone: &TimeZone) -> Result<jiff::Zoned, SysError> {
+fn now_in(zone: &TimeZone) -> Result<jiff::Zoned, Refusal> {
     let since = time::now()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     moment::at(i64::try_from(since.as_millis()).unwrap_or_default(), zone)
 }
 
-fn time_or_now(text: Option<&str>, zone: &TimeZone) -> Result<jiff::Zoned, SysError> {
+fn time_or_now(text: Option<&str>, zone: &TimeZone) -> Result<jiff::Zoned, Refusal> {
     match text {
         Some(text) => moment::read(text, zone),
         None => now_in(zone),

@@ -1,9 +1,9 @@
 //! Moments: read, moved between zones, compared and written.
 
-use astrid_sdk::SysError;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SpanRound, Timestamp, ToSpan as _, Unit, Zoned};
+use refusal::Refusal;
 use serde::Serialize;
 
 /// A moment, in every form that is likely to be wanted.
@@ -61,7 +61,7 @@ pub struct Step {
 const MAX_DAYS: i64 = 4_000_000;
 
 /// Finds a zone by its IANA name; `UTC` and offsets such as `+02:00` are zones too.
-pub fn zone(name: &str) -> Result<TimeZone, SysError> {
+pub fn zone(name: &str) -> Result<TimeZone, Refusal> {
     let name = name.trim();
     if let Ok(zone) = jiff::fmt::temporal::DateTimeParser::new().parse_time_zone(name) {
         return Ok(zone);
@@ -92,7 +92,7 @@ pub fn find_zones(query: &str, most: usize) -> Vec<String> {
 
 /// Reads a time: RFC 3339, a date and time without a zone (then `default` is its zone), a date (its
 /// first moment), or seconds since 1970.
-pub fn read(text: &str, default: &TimeZone) -> Result<Zoned, SysError> {
+pub fn read(text: &str, default: &TimeZone) -> Result<Zoned, Refusal> {
     let text = text.trim();
     if let Ok(zoned) = text.parse::<Zoned>() {
         return Ok(zoned);
@@ -120,7 +120,7 @@ pub fn read(text: &str, default: &TimeZone) -> Result<Zoned, SysError> {
 }
 
 /// The moment of a Unix time in milliseconds.
-pub fn at(unix_ms: i64, zone: &TimeZone) -> Result<Zoned, SysError> {
+pub fn at(unix_ms: i64, zone: &TimeZone) -> Result<Zoned, Refusal> {
     Timestamp::from_millisecond(unix_ms)
         .map(|moment| moment.to_zoned(zone.clone()))
         .map_err(|error| refuse(format!("the host's clock is out of range: {error}")))
@@ -141,14 +141,14 @@ pub fn describe(moment: &Zoned) -> Moment {
 }
 
 /// Writes a moment by a pattern of `strftime`.
-pub fn format(moment: &Zoned, pattern: &str) -> Result<String, SysError> {
+pub fn format(moment: &Zoned, pattern: &str) -> Result<String, Refusal> {
     jiff::fmt::strtime::format(pattern, moment).map_err(|error| {
         refuse(format!("the pattern `{pattern}` can't be used: {error}; an example is `%A, %d %B %Y %H:%M`"))
     })
 }
 
 /// Moves a moment by calendar units, in its own zone: a day later is the same time on the clock.
-pub fn add(moment: &Zoned, step: Step) -> Result<Zoned, SysError> {
+pub fn add(moment: &Zoned, step: Step) -> Result<Zoned, Refusal> {
     let too_far = |error: jiff::Error| refuse(format!("the result is out of range: {error}"));
     let span = jiff::Span::new()
         .try_years(step.years)
@@ -166,7 +166,7 @@ pub fn add(moment: &Zoned, step: Step) -> Result<Zoned, SysError> {
 }
 
 /// How far `to` is from `from`.
-pub fn difference(from: &Zoned, to: &Zoned) -> Result<Difference, SysError> {
+pub fn difference(from: &Zoned, to: &Zoned) -> Result<Difference, Refusal> {
     let too_far = |error: jiff::Error| refuse(format!("the times are too far apart: {error}"));
     // The same zone on both sides, or a calendar difference means nothing.
     let to = to.with_time_zone(from.time_zone().clone());
@@ -183,7 +183,7 @@ pub fn difference(from: &Zoned, to: &Zoned) -> Result<Difference, SysError> {
     })
 }
 
-fn weekdays(from: Date, days: i64) -> Result<i64, SysError> {
+fn weekdays(from: Date, days: i64) -> Result<i64, Refusal> {
     if days.abs() > MAX_DAYS {
         return Err(refuse("the times are too far apart".to_owned()));
     }
@@ -233,8 +233,8 @@ fn rfc3339(moment: &Zoned) -> String {
     text.split('[').next().unwrap_or(&text).to_owned()
 }
 
-fn refuse(message: String) -> SysError {
-    SysError::ApiError(message)
+fn refuse(message: String) -> Refusal {
+    Refusal::new(message)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use astrid_sdk::SysError;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use refusal::Refusal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -25,12 +25,12 @@ pub enum Form {
 }
 
 /// Spells `text`, which is in the form `from`, in the form `to`.
-pub fn convert(text: &str, from: Form, to: Form) -> Result<String, SysError> {
+pub fn convert(text: &str, from: Form, to: Form) -> Result<String, Refusal> {
     write(&read(text, from)?, to)
 }
 
-fn read(text: &str, form: Form) -> Result<Vec<u8>, SysError> {
-    let wrong = |why: String| SysError::ApiError(format!("`text` is not in the form `from`: {why}"));
+fn read(text: &str, form: Form) -> Result<Vec<u8>, Refusal> {
+    let wrong = |why: String| Refusal::new(format!("`text` is not in the form `from`: {why}"));
     match form {
         Form::Text => Ok(text.as_bytes().to_vec()),
         Form::Base64 => BASE64_STANDARD.decode(text.trim()).map_err(|error| wrong(error.to_string())),
@@ -44,10 +44,10 @@ fn read(text: &str, form: Form) -> Result<Vec<u8>, SysError> {
     }
 }
 
-fn write(bytes: &[u8], form: Form) -> Result<String, SysError> {
+fn write(bytes: &[u8], form: Form) -> Result<String, Refusal> {
     Ok(match form {
         Form::Text => String::from_utf8(bytes.to_vec()).map_err(|_| {
-            SysError::ApiError("the bytes are not UTF-8 text; choose `hex` or `base64` for `to`".to_owned())
+            Refusal::new("the bytes are not UTF-8 text; choose `hex` or `base64` for `to`".to_owned())
         })?,
         Form::Base64 => BASE64_STANDARD.encode(bytes),
         Form::Base64url => BASE64_URL_SAFE_NO_PAD.encode(bytes),

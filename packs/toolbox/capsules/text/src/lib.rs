@@ -7,6 +7,7 @@ mod convert;
 use astrid_sdk::prelude::*;
 use compare::{Count, Difference};
 use convert::Form;
+use refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,27 +98,27 @@ pub struct Text;
 impl Text {
     /// Count the bytes, characters, words and lines of a text.
     #[astrid::tool("count_text")]
-    pub fn count_text(&self, args: CountText) -> Result<Count, SysError> {
+    pub fn count_text(&self, args: CountText) -> Result<Count, Refusal> {
         Ok(compare::count(&args.text))
     }
 
     /// Compare two texts line by line and return the difference in unified form.
     #[astrid::tool("diff_text")]
-    pub fn diff_text(&self, args: DiffText) -> Result<Difference, SysError> {
+    pub fn diff_text(&self, args: DiffText) -> Result<Difference, Refusal> {
         let context = args.context.unwrap_or(3).min(MAX_CONTEXT);
         Ok(compare::difference(&args.before, &args.after, context, ("before", "after")))
     }
 
     /// Convert between plain text, Base64, URL-safe Base64, hexadecimal and percent-encoding.
     #[astrid::tool("convert_text")]
-    pub fn convert_text(&self, args: ConvertText) -> Result<Answer, SysError> {
+    pub fn convert_text(&self, args: ConvertText) -> Result<Answer, Refusal> {
         let text = convert::convert(&args.text, args.from.unwrap_or(Form::Text), args.to)?;
         Ok(Answer { text })
     }
 
     /// Hash a text with SHA-256 or SHA-512, in hexadecimal.
     #[astrid::tool("hash_text")]
-    pub fn hash_text(&self, args: HashText) -> Result<Answer, SysError> {
+    pub fn hash_text(&self, args: HashText) -> Result<Answer, Refusal> {
         let text = match args.algorithm {
             Algorithm::Sha256 => convert::hex(&Sha256::digest(args.text.as_bytes())),
             Algorithm::Sha512 => convert::hex(&Sha512::digest(args.text.as_bytes())),
@@ -127,16 +128,16 @@ impl Text {
 
     /// Take a part out of a JSON document by a JSON Pointer, or show what the part is made of.
     #[astrid::tool("query_json")]
-    pub fn query_json(&self, args: QueryJson) -> Result<Value, SysError> {
+    pub fn query_json(&self, args: QueryJson) -> Result<Value, Refusal> {
         query(&args)
     }
 }
 
-fn query(args: &QueryJson) -> Result<Value, SysError> {
+fn query(args: &QueryJson) -> Result<Value, Refusal> {
     let document: Value = serde_json::from_str(&args.json)
-        .map_err(|error| SysError::ApiError(format!("`json` is not JSON: {error}")))?;
+        .map_err(|error| Refusal::new(format!("`json` is not JSON: {error}")))?;
     let part = document.pointer(&args.pointer).ok_or_else(|| {
-        SysError::ApiError(format!(
+        Refusal::new(format!(
             "there is nothing at `{}`; a pointer looks like /items/0/name, and `outline: true` shows what \
              an object holds",
             args.pointer
@@ -156,7 +157,7 @@ fn query(args: &QueryJson) -> Result<Value, SysError> {
 mod tests {
     use super::*;
 
-    fn ask(pointer: &str, outline: bool) -> Result<Value, SysError> {
+    fn ask(pointer: &str, outline: bool) -> Result<Value, Refusal> {
         let json = r#"{"items": [{"name": "a"}], "n": 1}"#.to_owned();
         query(&QueryJson { json, pointer: pointer.to_owned(), outline })
     }

@@ -1,8 +1,8 @@
 //! What is in a file, as an agent sees it: text by lines, or Base64 when it is not text.
 
-use astrid_sdk::SysError;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,7 @@ pub struct Range {
 }
 
 /// Takes the wanted part out of a file. Without a wish for an encoding, text is text and the rest Base64.
-pub fn excerpt(bytes: &[u8], range: Range, wish: Option<Encoding>) -> Result<Excerpt, SysError> {
+pub fn excerpt(bytes: &[u8], range: Range, wish: Option<Encoding>) -> Result<Excerpt, Refusal> {
     let text = std::str::from_utf8(bytes);
     match (wish, text) {
         (Some(Encoding::Base64), _) | (None, Err(_)) => binary(bytes, range),
@@ -64,7 +64,7 @@ pub fn excerpt(bytes: &[u8], range: Range, wish: Option<Encoding>) -> Result<Exc
     }
 }
 
-fn binary(bytes: &[u8], range: Range) -> Result<Excerpt, SysError> {
+fn binary(bytes: &[u8], range: Range) -> Result<Excerpt, Refusal> {
     if range != Range::default() {
         return Err(refuse("the file is not text, so it has no lines to choose from".to_owned()));
     }
@@ -82,7 +82,7 @@ fn binary(bytes: &[u8], range: Range) -> Result<Excerpt, SysError> {
     })
 }
 
-fn lines(text: &str, range: Range) -> Result<Excerpt, SysError> {
+fn lines(text: &str, range: Range) -> Result<Excerpt, Refusal> {
     let total = text.lines().count();
     let start = range.start.unwrap_or(1);
     let end = range.end.unwrap_or(total).min(total);
@@ -132,7 +132,7 @@ fn prefix(text: &str, most: usize) -> &str {
 }
 
 /// The bytes that an agent wrote down as text or Base64.
-pub fn decode(content: &str, encoding: Encoding) -> Result<Vec<u8>, SysError> {
+pub fn decode(content: &str, encoding: Encoding) -> Result<Vec<u8>, Refusal> {
     match encoding {
         Encoding::Text => Ok(content.as_bytes().to_vec()),
         Encoding::Base64 => BASE64_STANDARD
@@ -152,7 +152,7 @@ pub struct Replaced {
 
 /// Replaces `old` by `new`, exactly `expected` times: a piece that occurs more or less often than
 /// expected changes nothing. `None` replaces every occurrence, of which there must be one.
-pub fn replace(text: &str, old: &str, new: &str, expected: Option<usize>) -> Result<Replaced, SysError> {
+pub fn replace(text: &str, old: &str, new: &str, expected: Option<usize>) -> Result<Replaced, Refusal> {
     if old.is_empty() {
         return Err(refuse("`old` is empty; use `write_file` to write a whole file".to_owned()));
     }
@@ -192,8 +192,8 @@ fn near_miss(text: &str, old: &str) -> String {
     }
 }
 
-fn refuse(message: String) -> SysError {
-    SysError::ApiError(message)
+fn refuse(message: String) -> Refusal {
+    Refusal::new(message)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use astrid_sdk::prelude::*;
+use refusal::Refusal;
 use serde::Serialize;
 use workspace_paths::{WorkspacePath, explain, is_absent};
 
@@ -61,17 +62,17 @@ pub struct Info {
 }
 
 /// The whole file.
-pub fn read(path: &WorkspacePath) -> Result<Vec<u8>, SysError> {
+pub fn read(path: &WorkspacePath) -> Result<Vec<u8>, Refusal> {
     fs::read(&path.uri()).map_err(|error| explain("read", path, error))
 }
 
 /// Whether something is there.
-pub fn exists(path: &WorkspacePath) -> Result<bool, SysError> {
+pub fn exists(path: &WorkspacePath) -> Result<bool, Refusal> {
     fs::exists(&path.uri()).map_err(|error| explain("look at", path, error))
 }
 
 /// Replaces a file in one step, creating the folders it is in. An executable file is written in place.
-pub fn replace(path: &WorkspacePath, bytes: &[u8]) -> Result<(), SysError> {
+pub fn replace(path: &WorkspacePath, bytes: &[u8]) -> Result<(), Refusal> {
     let act = |error| explain("write", path, error);
     if let Some(found) = metadata(path)? {
         if found.is_dir() {
@@ -84,8 +85,9 @@ pub fn replace(path: &WorkspacePath, bytes: &[u8]) -> Result<(), SysError> {
     }
     let folder = path.parent().unwrap_or_else(WorkspacePath::root);
     create_folder(&folder)?;
-    let suffix: String = runtime::random_bytes(6)?.iter().map(|byte| format!("{byte:02x}")).collect();
-    let beside = folder.join(&format!(".{}.{suffix}.tmp", path.name()));
+    let number =
+        runtime::random_bytes(8)?.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    let beside = folder.join(&format!(".{}.{number:016x}.tmp", path.name()));
     fs::write(&beside.uri(), bytes).map_err(act)?;
     fs::rename(&beside.uri(), &path.uri()).map_err(|error| {
         // The half-way file is of no use to anyone; that it stays behind is the smaller problem.
@@ -97,13 +99,13 @@ pub fn replace(path: &WorkspacePath, bytes: &[u8]) -> Result<(), SysError> {
 }
 
 /// Adds to a file's end, creating it and the folders it is in.
-pub fn append(path: &WorkspacePath, bytes: &[u8]) -> Result<(), SysError> {
+pub fn append(path: &WorkspacePath, bytes: &[u8]) -> Result<(), Refusal> {
     create_folder(&path.parent().unwrap_or_else(WorkspacePath::root))?;
     fs::append(&path.uri(), bytes).map_err(|error| explain("append to", path, error))
 }
 
 /// Creates a folder and the folders it is in.
-pub fn create_folder(path: &WorkspacePath) -> Result<(), SysError> {
+pub fn create_folder(path: &WorkspacePath) -> Result<(), Refusal> {
     if path.is_root() {
         return Ok(());
     }
@@ -111,25 +113,23 @@ pub fn create_folder(path: &WorkspacePath) -> Result<(), SysError> {
 }
 
 /// Checks both ends of a move or a copy and creates the folder it goes to.
-pub fn prepare(from: &str, to: &str, overwrite: bool) -> Result<(WorkspacePath, WorkspacePath), SysError> {
+pub fn prepare(from: &str, to: &str, overwrite: bool) -> Result<(WorkspacePath, WorkspacePath), Refusal> {
     let (from, to) = (WorkspacePath::parse_entry(from)?, WorkspacePath::parse_entry(to)?);
     if from.contains(&to) {
-        return Err(SysError::ApiError(format!("`{to}` is `{from}` itself or lies in it")));
+        return Err(Refusal::new(format!("`{to}` is `{from}` itself or lies in it")));
     }
     if !exists(&from)? {
         return Err(explain("read", &from, SysError::HostError("NotFound".to_owned())));
     }
     if let Some(found) = metadata(&to)? {
         if found.is_dir() {
-            return Err(SysError::ApiError(format!(
+            return Err(Refusal::new(format!(
                 "`{to}` is a folder; name the new path in full, for example `{to}/{}`",
                 from.name()
             )));
         }
         if !overwrite {
-            return Err(SysError::ApiError(format!(
-                "`{to}` exists already; pass `overwrite: true` to replace it"
-            )));
+            return Err(Refusal::new(format!("`{to}` exists already; pass `overwrite: true` to replace it")));
         }
     }
     create_folder(&to.parent().unwrap_or_else(WorkspacePath::root))?;
@@ -137,14 +137,14 @@ pub fn prepare(from: &str, to: &str, overwrite: bool) -> Result<(WorkspacePath, 
 }
 
 /// Deletes a file, or a folder with everything in it. Returns how many entries went.
-pub fn delete(path: &WorkspacePath, recursive: bool) -> Result<u64, SysError> {
+pub fn delete(path: &WorkspacePath, recursive: bool) -> Result<u64, Refusal> {
     let act = |error| explain("delete", path, error);
     let found = fs::symlink_metadata(&path.uri()).map_err(act)?;
     if !found.is_dir() {
         return fs::remove_file(&path.uri()).map(|()| 1).map_err(act);
     }
     if !recursive {
-        return Err(SysError::ApiError(format!(
+        return Err(Refusal::new(format!(
             "`{path}` is a folder; pass `recursive: true` to delete it with everything in it"
         )));
     }
@@ -152,13 +152,13 @@ pub fn delete(path: &WorkspacePath, recursive: bool) -> Result<u64, SysError> {
 }
 
 /// Lists a folder, going down `depth` levels, folders before files.
-pub fn list(path: &WorkspacePath, depth: usize) -> Result<Listing, SysError> {
+pub fn list(path: &WorkspacePath, depth: usize) -> Result<Listing, Refusal> {
     let mut listing = Listing { path: path.to_string(), entries: Vec::new(), truncated: false };
     list_into(&mut listing, path, depth)?;
     Ok(listing)
 }
 
-fn list_into(listing: &mut Listing, folder: &WorkspacePath, depth: usize) -> Result<(), SysError> {
+fn list_into(listing: &mut Listing, folder: &WorkspacePath, depth: usize) -> Result<(), Refusal> {
     let names = fs::read_dir(&folder.uri()).map_err(|error| explain("list", folder, error))?;
     let mut found: Vec<(Kind, WorkspacePath, u64)> = Vec::new();
     for name in names {
@@ -184,7 +184,7 @@ fn list_into(listing: &mut Listing, folder: &WorkspacePath, depth: usize) -> Res
 }
 
 /// What is known about a path, also when nothing is there.
-pub fn info(path: &WorkspacePath) -> Result<Info, SysError> {
+pub fn info(path: &WorkspacePath) -> Result<Info, Refusal> {
     let found = metadata(path)?;
     Ok(Info {
         path: path.to_string(),
@@ -199,12 +199,12 @@ pub fn info(path: &WorkspacePath) -> Result<Info, SysError> {
 }
 
 /// The answer of a tool that changed a file.
-pub fn changed(path: &WorkspacePath) -> Result<Changed, SysError> {
+pub fn changed(path: &WorkspacePath) -> Result<Changed, Refusal> {
     let bytes = metadata(path)?.filter(fs::Metadata::is_file).map(|found| found.len());
     Ok(Changed { path: path.to_string(), bytes, replaced_on_lines: None, removed_entries: None })
 }
 
-fn metadata(path: &WorkspacePath) -> Result<Option<fs::Metadata>, SysError> {
+fn metadata(path: &WorkspacePath) -> Result<Option<fs::Metadata>, Refusal> {
     match fs::metadata(&path.uri()) {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_absent(&error) => Ok(None),

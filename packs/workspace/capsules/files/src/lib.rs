@@ -9,6 +9,7 @@ mod disk;
 
 use astrid_sdk::prelude::*;
 use content::{Encoding, Excerpt, Range};
+use refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use workspace_paths::WorkspacePath;
@@ -146,7 +147,7 @@ impl Files {
     /// as Base64. An answer holds at most 256 KiB: `truncated` says that there is more, and
     /// `last_line` where to go on.
     #[astrid::tool("read_file")]
-    pub fn read_file(&self, args: ReadFile) -> Result<FileContent, SysError> {
+    pub fn read_file(&self, args: ReadFile) -> Result<FileContent, Refusal> {
         let path = WorkspacePath::parse_entry(&args.path)?;
         let bytes = disk::read(&path)?;
         let range = Range { start: args.start_line, end: args.end_line };
@@ -157,17 +158,16 @@ impl Files {
     /// Write a whole file of the workspace in one step: readers see the old content or the new one.
     /// Missing folders are created. To change a part of a file, use `replace_in_file`.
     #[astrid::tool("write_file", mutable)]
-    pub fn write_file(&self, args: WriteFile) -> Result<Changed, SysError> {
+    pub fn write_file(&self, args: WriteFile) -> Result<Changed, Refusal> {
         let path = WorkspacePath::parse_entry(&args.path)?;
         let bytes = content::decode(&args.content, args.encoding.unwrap_or(Encoding::Text))?;
         match args.mode {
-            WriteMode::Overwrite => disk::replace(&path, &bytes)?,
             WriteMode::Create if disk::exists(&path)? => {
-                return Err(SysError::ApiError(format!(
+                return Err(Refusal::new(format!(
                     "`{path}` exists already; use the mode `overwrite` to replace it"
                 )));
             }
-            WriteMode::Create => disk::replace(&path, &bytes)?,
+            WriteMode::Overwrite | WriteMode::Create => disk::replace(&path, &bytes)?,
             WriteMode::Append => disk::append(&path, &bytes)?,
         }
         disk::changed(&path)
@@ -176,10 +176,10 @@ impl Files {
     /// Replace a piece of text in a file. The piece must occur exactly `count` times (default 1), so
     /// give enough of its surroundings to make it unique; otherwise nothing is changed.
     #[astrid::tool("replace_in_file", mutable)]
-    pub fn replace_in_file(&self, args: ReplaceInFile) -> Result<Changed, SysError> {
+    pub fn replace_in_file(&self, args: ReplaceInFile) -> Result<Changed, Refusal> {
         let path = WorkspacePath::parse_entry(&args.path)?;
         let text = String::from_utf8(disk::read(&path)?).map_err(|_| {
-            SysError::ApiError(format!("`{path}` is not UTF-8 text, so there is no text to replace"))
+            Refusal::new(format!("`{path}` is not UTF-8 text, so there is no text to replace"))
         })?;
         let expected = (!args.all).then_some(args.count.unwrap_or(1));
         let replaced = content::replace(&text, &args.old, &args.new, expected)?;
@@ -189,14 +189,14 @@ impl Files {
 
     /// List a folder of the workspace: names, kinds and sizes, folders first. At most 1000 entries.
     #[astrid::tool("list_directory")]
-    pub fn list_directory(&self, args: ListDirectory) -> Result<disk::Listing, SysError> {
+    pub fn list_directory(&self, args: ListDirectory) -> Result<disk::Listing, Refusal> {
         let path = WorkspacePath::parse(&args.path)?;
         disk::list(&path, args.depth.unwrap_or(1).clamp(1, 5))
     }
 
     /// Create a folder of the workspace and the folders it is in. A folder that exists is left alone.
     #[astrid::tool("create_directory", mutable)]
-    pub fn create_directory(&self, args: OnePath) -> Result<Changed, SysError> {
+    pub fn create_directory(&self, args: OnePath) -> Result<Changed, Refusal> {
         let path = WorkspacePath::parse_entry(&args.path)?;
         disk::create_folder(&path)?;
         Ok(Changed { path: path.to_string(), bytes: None, replaced_on_lines: None, removed_entries: None })
@@ -204,7 +204,7 @@ impl Files {
 
     /// Move or rename a file or a folder within the workspace.
     #[astrid::tool("move_file", mutable)]
-    pub fn move_file(&self, args: FromTo) -> Result<Changed, SysError> {
+    pub fn move_file(&self, args: FromTo) -> Result<Changed, Refusal> {
         let (from, to) = disk::prepare(&args.from, &args.to, args.overwrite)?;
         fs::rename(&from.uri(), &to.uri()).map_err(|error| workspace_paths::explain("move", &from, error))?;
         disk::changed(&to)
@@ -212,7 +212,7 @@ impl Files {
 
     /// Copy a file within the workspace. Folders are not copied.
     #[astrid::tool("copy_file", mutable)]
-    pub fn copy_file(&self, args: FromTo) -> Result<Changed, SysError> {
+    pub fn copy_file(&self, args: FromTo) -> Result<Changed, Refusal> {
         let (from, to) = disk::prepare(&args.from, &args.to, args.overwrite)?;
         fs::copy(&from.uri(), &to.uri()).map_err(|error| workspace_paths::explain("copy", &from, error))?;
         disk::changed(&to)
@@ -220,7 +220,7 @@ impl Files {
 
     /// Delete a file, or with `recursive: true` a folder and everything in it. This can't be undone.
     #[astrid::tool("delete_file", mutable)]
-    pub fn delete_file(&self, args: DeleteFile) -> Result<Changed, SysError> {
+    pub fn delete_file(&self, args: DeleteFile) -> Result<Changed, Refusal> {
         let path = WorkspacePath::parse_entry(&args.path)?;
         let removed = disk::delete(&path, args.recursive)?;
         Ok(Changed {
@@ -233,7 +233,7 @@ impl Files {
 
     /// Say whether a path exists, what it is, how large it is and when it was changed.
     #[astrid::tool("file_info")]
-    pub fn file_info(&self, args: OnePath) -> Result<disk::Info, SysError> {
+    pub fn file_info(&self, args: OnePath) -> Result<disk::Info, Refusal> {
         disk::info(&WorkspacePath::parse(&args.path)?)
     }
 }

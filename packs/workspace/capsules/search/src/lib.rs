@@ -6,6 +6,7 @@ mod walk;
 
 use astrid_sdk::prelude::*;
 use matching::{Found, Globs, Query, is_binary};
+use refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walk::{End, Scope, walk};
@@ -80,7 +81,8 @@ pub struct Match {
 /// Answer of `search_text`.
 #[derive(Debug, Default, Serialize)]
 pub struct Matches {
-    matches: Vec<Match>,
+    #[serde(rename = "matches")]
+    hits: Vec<Match>,
     searched_files: usize,
     skipped_binary: usize,
     skipped_large: usize,
@@ -115,7 +117,7 @@ impl Search {
     /// Search the text of the workspace's files, line by line. Leaves out binary files, files above
     /// 2 MiB, hidden files and folders that tools fill (such as `.git`, `target`, `node_modules`).
     #[astrid::tool("search_text")]
-    pub fn search_text(&self, args: SearchText) -> Result<Matches, SysError> {
+    pub fn search_text(&self, args: SearchText) -> Result<Matches, Refusal> {
         let start = WorkspacePath::parse(&args.path)?;
         let is_case_sensitive =
             args.case_sensitive.unwrap_or_else(|| args.query.chars().any(char::is_uppercase));
@@ -144,14 +146,14 @@ impl Search {
                 return Ok(true);
             }
             answer.searched_files += 1;
-            let room = most - answer.matches.len();
+            let room = most - answer.hits.len();
             // One more than there is room for shows whether there are more.
             let mut found =
                 query.find(&String::from_utf8_lossy(&content), args.context.min(MAX_CONTEXT), room + 1);
             let is_full = found.len() > room;
             found.truncate(room);
             answer
-                .matches
+                .hits
                 .extend(found.into_iter().map(|found| Match { path: path.as_str().to_owned(), found }));
             if is_full {
                 answer.incomplete = Some(format!(
@@ -169,10 +171,10 @@ impl Search {
     /// Find files of the workspace by their paths. Leaves out hidden files and folders that tools fill
     /// (such as `.git`, `target`, `node_modules`) unless asked.
     #[astrid::tool("find_files")]
-    pub fn find_files(&self, args: FindFiles) -> Result<FoundFiles, SysError> {
+    pub fn find_files(&self, args: FindFiles) -> Result<FoundFiles, Refusal> {
         let start = WorkspacePath::parse(&args.path)?;
         if args.globs.iter().all(String::is_empty) {
-            return Err(SysError::ApiError("`globs` is empty; use `[\"*\"]` for every file".to_owned()));
+            return Err(Refusal::new("`globs` is empty; use `[\"*\"]` for every file".to_owned()));
         }
         let globs = Globs::new(&args.globs);
         let scope = Scope { hidden: args.include_hidden, ignored: args.include_ignored };

@@ -1,6 +1,6 @@
 //! What is looked for: a text or a regular expression in lines, and globs over paths.
 
-use astrid_sdk::SysError;
+use refusal::Refusal;
 use regex_lite::{Regex, RegexBuilder};
 use serde::Serialize;
 
@@ -13,13 +13,13 @@ pub struct Query(Regex);
 
 impl Query {
     /// Reads a query. A literal text is a regular expression in which nothing is special.
-    pub fn new(text: &str, is_regex: bool, is_case_sensitive: bool) -> Result<Self, SysError> {
+    pub fn new(text: &str, is_regex: bool, is_case_sensitive: bool) -> Result<Self, Refusal> {
         if text.is_empty() {
-            return Err(SysError::ApiError("`query` is empty".to_owned()));
+            return Err(Refusal::new("`query` is empty".to_owned()));
         }
         let pattern = if is_regex { text.to_owned() } else { regex_lite::escape(text) };
         RegexBuilder::new(&pattern).case_insensitive(!is_case_sensitive).build().map(Self).map_err(|error| {
-            SysError::ApiError(format!(
+            Refusal::new(format!(
                 "`query` is not a regular expression: {error}; leave `regex` out to look for the plain text"
             ))
         })

@@ -1,6 +1,7 @@
 //! A walk over the files of the workspace that stays out of what nobody searches by hand.
 
 use astrid_sdk::prelude::*;
+use refusal::Refusal;
 use workspace_paths::{WorkspacePath, explain};
 
 /// A walk ends after this many files: an answer that takes minutes is no answer.
@@ -41,7 +42,7 @@ impl Scope {
 }
 
 /// What a walk calls for every file: its path and size. It says whether to go on.
-pub type Visit<'a> = dyn FnMut(&WorkspacePath, u64) -> Result<bool, SysError> + 'a;
+pub type Visit<'a> = dyn FnMut(&WorkspacePath, u64) -> Result<bool, Refusal> + 'a;
 
 /// How a walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub enum End {
 }
 
 /// Visits the files below `start` in order of their paths; `start` may be a file.
-pub fn walk(start: &WorkspacePath, scope: Scope, visit: &mut Visit<'_>) -> Result<End, SysError> {
+pub fn walk(start: &WorkspacePath, scope: Scope, visit: &mut Visit<'_>) -> Result<End, Refusal> {
     let found = fs::metadata(&start.uri()).map_err(|error| explain("search", start, error))?;
     if found.is_file() {
         return Ok(if visit(start, found.len())? { End::Complete } else { End::Stopped });
