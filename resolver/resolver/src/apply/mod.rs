@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use astrid_authority::{CapsuleName, EnvKey};
+use astrid_authority::{CapsuleName, Digest, EnvKey};
 use astrid_manifest::subject::Subject;
 use astrid_manifest::trust::AckFile;
 use astrid_store::generation::{
@@ -116,7 +116,26 @@ pub fn begin(context: &Context, command: &str, timeout: Duration) -> Result<(Wri
     let disk = context.store.disk();
     let writer = WriterLock::acquire(&context.home, disk, command, timeout)?;
     let recovered = recover(&context.home, disk, &writer)?;
+    remove_never_current(context, &writer)?;
     Ok((writer, recovered))
+}
+
+/// Removes generations that were written and never came into force: an apply was cut short before its
+/// switch. The history is written in the same flip, so what is newer than all of it never was current.
+fn remove_never_current(context: &Context, writer: &WriterLock) -> Result<()> {
+    let generations = Generations::new(context.home.clone(), context.store.disk().clone());
+    let current = generations.current_number()?;
+    let newest = history::history(&context.home)?.iter().map(|entry| entry.to).max();
+    // Without any history nothing is known, and nothing is removed but what precedes the first switch.
+    if newest.is_none() && current.is_some() {
+        return Ok(());
+    }
+    for number in generations.list()? {
+        if newest.is_none_or(|newest| number > newest) && Some(number) != current {
+            generations.remove(number, writer)?;
+        }
+    }
+    Ok(())
 }
 
 /// Applies a trusted plan.
@@ -147,6 +166,9 @@ pub fn apply(
     if document.is_empty() {
         let generation = current.as_ref().map(Generation::number);
         return Ok(Applied { generation, changed: false, recovered, notes: Vec::new() });
+    }
+    if document.lock != Digest::of(applying.wanted.lock().to_toml().as_bytes()) {
+        return Err(Error::failed("the plan was made for another fleet").hint("run the command again"));
     }
     let run =
         Run { context, trusted, applying: &applying, options, writer: &writer, generations: &generations };

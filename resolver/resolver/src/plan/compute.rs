@@ -100,6 +100,13 @@ impl Plan {
         &self.candidates
     }
 
+    /// The acknowledgements of everything that needs trust, as a person gives them now: what
+    /// `trust ack` writes into files.
+    #[must_use]
+    pub fn acknowledge(&self, by: &str, at: jiff::Timestamp) -> Vec<astrid_manifest::trust::Ack> {
+        self.candidates.iter().map(|candidate| candidate.acknowledge(by, at)).collect()
+    }
+
     /// Says whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {

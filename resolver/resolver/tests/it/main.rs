@@ -1,0 +1,12 @@
+//! Tests of the resolver against real folders, git repositories and loopback servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod applying;
+mod crash;
+mod fixture;
+mod git;
+mod index;
+mod locking;
+mod release;
+mod support;
