@@ -147,12 +147,12 @@ mod call {
             Ok(())
         })
         .unwrap();
-        let linked = linker.instantiate_pre(&component).unwrap();
+        let ready = linker.instantiate_pre(&component).unwrap();
         let runtime = runtime();
         bencher.bench_local(|| {
             runtime.block_on(async {
                 let mut store = Store::new(&engine, ());
-                let instance = linked.instantiate_async(&mut store).await.unwrap();
+                let instance = ready.instantiate_async(&mut store).await.unwrap();
                 let function = instance
                     .get_typed_func::<(&str, &[u8]), (CapsuleResult,)>(&mut store, "astrid-hook-trigger")
                     .unwrap();

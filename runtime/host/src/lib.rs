@@ -14,6 +14,7 @@
 //! | [`caller`] | who a call is made for |
 //! | [`hook`] | what a handler answers |
 //! | [`kv`] | values that outlive instances |
+//! | [`log`] | the log files of capsules |
 //! | [`files`] | the folders that capsules see |
 //! | [`error`] | what can go wrong |
 
@@ -26,6 +27,7 @@ pub mod error;
 pub mod files;
 pub mod hook;
 pub mod kv;
+pub mod log;
 pub mod ports;
 pub mod spec;
 
@@ -39,8 +41,9 @@ pub use capsule::{Capsule, LifecycleStep};
 pub use engine::{CompiledCode, ComponentSource, Engine, EngineOptions, LoadedComponent};
 pub use error::HostError;
 pub use exports::Exports;
-pub use files::Roots;
+pub use files::{Roots, StagedHome, StagingError};
 pub use hook::HookResult;
 pub use kv::{Kv, KvError, KvLimits, KvStore, Namespace, Overlay};
+pub use log::FileLog;
 pub use ports::{CapsuleDirectory, Clock, Entropy, EntropyError, LogLevel, LogSink, Ports, SecretSource};
 pub use spec::{Binding, CapsuleSpec, ConfigValue, Limits};

@@ -6,11 +6,13 @@
 //! *says*, so that a link inside a granted folder opens nothing that is not granted.
 
 pub(crate) mod operations;
-mod roots;
+pub(crate) mod roots;
+mod staged;
 mod walk;
 
 pub(crate) use operations::{Files, Mode};
 pub use roots::Roots;
+pub use staged::{StagedHome, StagingError};
 
 /// Most bytes of a whole file that is read or written at once.
 pub const MAX_FILE_BYTES: u64 = 10 << 20;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use astrid_authority::PrincipalId;
 use astrid_authority::scope::PathRoot;
 use rustix::fs::{CWD, Mode, OFlags, fstat, mkdirat, openat};
+use rustix::io::Errno;
 
 use super::FileError;
 
@@ -96,8 +97,9 @@ impl Roots {
                 Ok(Root { folder: Arc::clone(&workspace.folder), guarded: Some(self.private) })
             }
             PathRoot::Home | PathRoot::Temporary => {
-                let home = openat(CWD, self.principals.join(principal.as_str()), OPEN_FOLDER, Mode::empty())?;
-                let folder = if root == PathRoot::Home { home } else { temporary(&home)? };
+                let home = home_of(&self.principals, principal)?;
+                let folder =
+                    if root == PathRoot::Home { home } else { folder_below(&home, &[".local", "tmp"])? };
                 Ok(Root { folder: Arc::new(folder), guarded: None })
             }
             PathRoot::Machine => Err(FileError::InvalidPath),
@@ -105,24 +107,27 @@ impl Roots {
     }
 }
 
-/// Opens `.local/tmp` in a principal's home, and creates it when it is not there.
-fn temporary(home: &OwnedFd) -> Result<OwnedFd, FileError> {
-    let mut folder: Option<OwnedFd> = None;
-    for name in [".local", "tmp"] {
-        let parent = folder.as_ref().unwrap_or(home);
-        let next = match openat(parent, name, OPEN_FOLDER, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => {
-                match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
-                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-                    Err(error) => return Err(error.into()),
+/// Opens the folder at `names` below `base`, and creates what is not there. Follows no link.
+pub(crate) fn folder_below(base: &OwnedFd, names: &[&str]) -> rustix::io::Result<OwnedFd> {
+    let mut folder = openat(base, ".", OPEN_FOLDER, Mode::empty())?;
+    for name in names {
+        folder = match openat(&folder, *name, OPEN_FOLDER, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                match mkdirat(&folder, *name, Mode::from_raw_mode(0o700)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error),
                 }
-                openat(parent, name, OPEN_FOLDER, Mode::empty())?
+                openat(&folder, *name, OPEN_FOLDER, Mode::empty())?
             }
             other => other?,
         };
-        folder = Some(next);
     }
-    folder.ok_or(FileError::NotFound)
+    Ok(folder)
+}
+
+/// Opens the home of `principal`, which must be there.
+pub(crate) fn home_of(principals: &Path, principal: &PrincipalId) -> rustix::io::Result<OwnedFd> {
+    openat(CWD, principals.join(principal.as_str()), OPEN_FOLDER, Mode::empty())
 }
 
 fn open_workspace(path: &Path, private: &Path) -> std::io::Result<Workspace> {
