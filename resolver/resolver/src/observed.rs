@@ -340,7 +340,7 @@ fn damage_of(error: &astrid_store::StoreError) -> Damage {
 }
 
 /// A pack is served from a folder, through a link of the packs root.
-fn check_pack(context: &Context, id: &PackId, content: &Digest, depth: Depth) -> Option<Damage> {
+fn check_pack(context: &Context, id: &PackId, tree_digest: &Digest, depth: Depth) -> Option<Damage> {
     let link = std::fs::read_link(context.home.pack_active(id)).ok();
     match link {
         None => return Some(Damage::Missing("its link in the packs folder is gone".to_owned())),
@@ -349,11 +349,11 @@ fn check_pack(context: &Context, id: &PackId, content: &Digest, depth: Depth) ->
         }
         Some(_) => {}
     }
-    let folder = context.store.served_tree(content);
+    let folder = context.store.served_tree(tree_digest);
     if !folder.is_dir() {
         return Some(Damage::Missing("its folder is gone".to_owned()));
     }
-    let tree = context.store.tree(content).ok()?;
+    let tree = context.store.tree(tree_digest).ok()?;
     for entry in tree.entries() {
         let path = folder.join(entry.path.as_str());
         let well = match depth {

@@ -144,7 +144,8 @@ mod tests {
             authority: astrid_manifest::policy::AuthorityPolicy { deny: vec!["net:*".parse().unwrap()] },
             ..Default::default()
         };
-        policy.policy = crate::policy::EffectivePolicy::combine(&home, &Default::default());
+        policy.policy =
+            crate::policy::EffectivePolicy::combine(&home, &astrid_manifest::policy::Policy::default());
         assert_eq!(kind(policy), ErrorKind::Policy);
         let mut setting = world();
         let place = ("fs".parse().unwrap(), "ROOT".parse().unwrap());

@@ -107,6 +107,26 @@ enum Value {
     Secret(Secret),
 }
 
+/// The text around the secrets of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shape {
+    /// There is none: the secret is the whole setting.
+    Bare,
+    /// It is this.
+    Text(String),
+    /// It depends on a variable without a value.
+    Unknown,
+}
+
+impl Shape {
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bare | Self::Unknown => None,
+        }
+    }
+}
+
 impl Value {
     fn bytes(&self) -> Vec<u8> {
         match self {
@@ -210,8 +230,8 @@ pub fn draft(
             && places.iter().all(|(capsule, key)| {
                 let template = &draft.templates[*capsule][*key];
                 match draft.shape(template, &values) {
-                    Some(shape) => sources.secrets.has(capsule, key, shape.as_deref()),
-                    None => false,
+                    Shape::Unknown => false,
+                    shape => sources.secrets.has(capsule, key, shape.text().as_deref()),
                 }
             });
         let value = match given.or(stored) {
@@ -319,12 +339,11 @@ impl Draft {
         template.variables().any(|name| self.declared.get(name).is_some_and(|variable| variable.secret))
     }
 
-    /// The text around the secrets of a template: `Some(None)` when there is none, nothing when it
-    /// depends on a variable without a value.
-    fn shape(&self, template: &Template, values: &BTreeMap<String, Value>) -> Option<Option<String>> {
+    /// The text around the secrets of a template.
+    fn shape(&self, template: &Template, values: &BTreeMap<String, Value>) -> Shape {
         if matches!(template.segments(), [Segment::Variable(_)]) {
             // Nothing but one variable: its value is the setting, whatever else changes.
-            return Some(None);
+            return Shape::Bare;
         }
         let shape = fill(template, &|name| {
             if self.declared.get(name).is_some_and(|variable| variable.secret) {
@@ -332,8 +351,8 @@ impl Draft {
             } else {
                 values.get(name).map(Value::bytes)
             }
-        })?;
-        Some(Some(String::from_utf8_lossy(&shape).into_owned()))
+        });
+        shape.map_or(Shape::Unknown, |shape| Shape::Text(String::from_utf8_lossy(&shape).into_owned()))
     }
 
     /// Secrets that are given again and are the stored ones change nothing.
@@ -358,7 +377,7 @@ impl Draft {
             for (key, template) in templates {
                 let place = (capsule.clone(), key.clone());
                 let secret = self.is_secret(template);
-                let shape = self.shape(template, &self.values).flatten();
+                let shape = self.shape(template, &self.values).text();
                 let setting = if self.unchanged.contains(&place) {
                     Setting::StoredSecret { shape }
                 } else {

@@ -96,7 +96,7 @@ impl Plan {
     }
 
     /// What needs trust, in the form that acknowledgements are compared with.
-    pub(crate) fn candidates(&self) -> &[Candidate] {
+    pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }
 
@@ -304,7 +304,7 @@ impl<'a> Planner<'a> {
             reason: what.to_owned(),
             line: self.line(subject, artifact),
         });
-        if self.needs_of_its_own(subject, artifact) && self.is_revoked(subject, artifact) {
+        if Self::needs_of_its_own(subject, artifact) && self.is_revoked(subject, artifact) {
             self.need(subject, artifact, vec![Why::Revoked]);
         }
     }
@@ -321,7 +321,7 @@ impl<'a> Planner<'a> {
             Subject::Distro(_) => false,
         };
         let why = why(subject, before, after, widens);
-        if self.needs_of_its_own(subject, after) {
+        if Self::needs_of_its_own(subject, after) {
             let mut why = why;
             if self.is_revoked(subject, after) {
                 why.push(Why::Revoked);
@@ -352,7 +352,7 @@ impl<'a> Planner<'a> {
     }
 
     /// A capsule that a pack brought is covered by the trust in its pack.
-    fn needs_of_its_own(&self, subject: &Subject, artifact: &Artifact) -> bool {
+    fn needs_of_its_own(subject: &Subject, artifact: &Artifact) -> bool {
         match subject {
             Subject::Pack(_) => true,
             Subject::Capsule(_) => artifact.pack.is_none(),

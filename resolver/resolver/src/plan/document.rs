@@ -263,6 +263,13 @@ impl EnforcedChange {
     pub fn widens(&self) -> bool {
         !self.added.is_empty() || !self.widened.is_empty()
     }
+
+    /// Says whether something becomes impossible, and nothing possible.
+    #[must_use]
+    pub fn only_narrows(&self) -> bool {
+        let narrows = !self.narrowed.is_empty() || !self.removed.is_empty();
+        narrows && !self.widens()
+    }
 }
 
 /// How the permissions that a pack discloses change.
@@ -478,9 +485,7 @@ impl PlanDocument {
         let disclosed = self.authority.disclosed.values();
         summary.widened = enforced.clone().filter(|change| change.widens()).count()
             + disclosed.clone().filter(|change| change.widens()).count();
-        summary.narrowed = enforced
-            .filter(|change| !change.widens() && !(change.narrowed.is_empty() && change.removed.is_empty()))
-            .count()
+        summary.narrowed = enforced.filter(|change| change.only_narrows()).count()
             + disclosed.filter(|change| !change.widens() && !change.removed.is_empty()).count();
         summary.untrusted = self.trust.needed.iter().filter(|need| need.satisfied_by.is_none()).count();
         summary

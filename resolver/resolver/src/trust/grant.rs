@@ -149,7 +149,7 @@ pub fn grant(
     evidence.sort();
     let acks =
         plan.candidates().iter().map(|candidate| candidate.acknowledge(caller.by, caller.now)).collect();
-    Ok(TrustedPlan { acks, evidence, accepted, plan })
+    Ok(TrustedPlan { plan, acks, evidence, accepted })
 }
 
 fn confirm(
@@ -193,18 +193,17 @@ fn confirm(
             }
             Confirmation::ReplaceDistro { from, to } if !flags.replace_distro => {
                 let request = Request::ReplaceDistro { from, to };
-                let typed = match prompt {
-                    Some(prompt) => prompt.ask(document, &request)?,
-                    None => {
-                        let what = if from == to {
-                            format!("this home applies `{from}` from another place")
-                        } else {
-                            format!("this home applies the distro `{from}`, and `{to}` would take its place")
-                        };
-                        return Err(Error::new(ErrorKind::Policy, what)
-                            .hint("pass `--replace-distro` when that is what you want; `--yes` and `--trust` don't cover it"));
-                    }
+                let Some(prompt) = prompt else {
+                    let what = if from == to {
+                        format!("this home applies `{from}` from another place")
+                    } else {
+                        format!("this home applies the distro `{from}`, and `{to}` would take its place")
+                    };
+                    return Err(Error::new(ErrorKind::Policy, what).hint(
+                        "pass `--replace-distro` when that is what you want; `--yes` and `--trust` don't cover it",
+                    ));
                 };
+                let typed = prompt.ask(document, &request)?;
                 check_typed(typed, &request)?;
             }
             _ => {}

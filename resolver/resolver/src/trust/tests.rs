@@ -157,11 +157,13 @@ fn a_repository_does_not_trust_itself_denied() {
     assert!(run(plan, &own, &Flags::default()).is_ok());
 }
 
+type Edit = (&'static str, fn(&mut Ack));
+
 #[test]
 fn any_difference_voids_an_acknowledgement_denied() {
     let plan = pack_only().plan().unwrap();
     let good = acks(&plan).acks[0].clone();
-    let edits: [(&str, fn(&mut Ack)); 8] = [
+    let edits: [Edit; 8] = [
         ("content", |ack| ack.content = Digest::of(b"evil")),
         ("authority", |ack| ack.authority = Digest::of(b"evil")),
         ("signer", |ack| ack.signer = Signer::Key("ed25519:A".to_owned())),

@@ -14,7 +14,7 @@ const TWO: &str = "[variables.token]\nsecret = true\n\n[[capsule]]\nname = \"fs\
 
 /// A machine with one generation, and a second one wanted that changes everything.
 fn machine() -> Machine {
-    let mut machine = Machine::new();
+    let mut machine = Machine::in_memory();
     machine.capsule("fs", "1.0.0", "");
     machine.pack("media_tools", "1.0.0", "fetches media", "print(1)");
     machine.pack("old_tools", "1.0.0", "goes", "print(0)");

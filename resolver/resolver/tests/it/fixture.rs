@@ -59,7 +59,17 @@ pub(crate) fn trust_all() -> Flags {
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// A machine whose disk is memory, where there is such a thing: for tests that write very often.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::below(memory) } else { Self::new() }
+    }
+
+    fn below(root: &Path) -> Self {
+        let folder = tempfile::tempdir_in(root).unwrap();
         let repository = folder.path().join("repo");
         std::fs::create_dir_all(&repository).unwrap();
         let context = context_in(folder.path(), Disk::default());
