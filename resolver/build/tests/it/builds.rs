@@ -85,3 +85,38 @@ fn without_a_compiler_the_error_says_what_to_install() {
         Err(error) => assert!(error.to_string().contains("rustup target add")),
     }
 }
+
+/// Needs an installed standard library for guests; where there is none, nothing can be shown offline.
+#[test]
+fn sources_are_compiled_without_the_machines_paths_where_there_is_a_compiler() {
+    let environment = Environment::new(std::env::vars_os());
+    let capsule = Capsule::good();
+    let folder = capsule.path().canonicalize().unwrap();
+    let Ok(found) = toolchain::find(&environment, &folder) else { return };
+    if found.library != toolchain::StandardLibrary::Prebuilt {
+        return;
+    }
+    capsule.write(
+        "Cargo.toml",
+        b"[package]\nname = \"good\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
+    );
+    capsule.write(
+        "src/lib.rs",
+        b"#[unsafe(no_mangle)]\npub extern \"C\" fn f(x: u32) -> u32 { [1_u32, 2][x as usize] }\n",
+    );
+    let mut lines = Vec::new();
+    let modules = astrid_build::compile::compile(&environment, &found, &folder, &mut |line| {
+        lines.push(line.to_owned())
+    })
+    .unwrap();
+    assert_eq!(modules.len(), 1);
+    assert_eq!((&modules[0].package, modules[0].file.file_name().unwrap()), (&folder, "good.wasm".as_ref()));
+    let bytes = std::fs::read(&modules[0].file).unwrap();
+    let path = folder.to_str().unwrap().as_bytes();
+    assert!(!bytes.windows(path.len()).any(|part| part == path));
+    assert!(lines.iter().any(|line| line.contains("Compiling good")), "{lines:?}");
+
+    capsule.write("src/lib.rs", b"fn broken( {}\n");
+    let error = astrid_build::compile::compile(&environment, &found, &folder, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("cargo build"), "{error}");
+}
