@@ -71,6 +71,7 @@ pub(crate) struct Index<'a> {
     declaration: &'a Declaration,
     entries: BTreeMap<Member, Entry>,
     folders: Vec<Folder>,
+    upgrade: &'a Upgrade,
     /// Whether a lock's versions hide the others.
     prefers_locked: bool,
     offers: Mutex<BTreeMap<Member, Arc<Vec<Offer>>>>,
@@ -89,7 +90,7 @@ impl<'a> Index<'a> {
         context: &'a Context,
         declaration: &'a Declaration,
         members: &BTreeSet<Member>,
-        upgrade: &Upgrade,
+        upgrade: &'a Upgrade,
         prefers_locked: bool,
     ) -> Result<Self> {
         let lock = declaration.lock();
@@ -144,6 +145,7 @@ impl<'a> Index<'a> {
             declaration,
             entries,
             folders,
+            upgrade,
             prefers_locked,
             offers: Mutex::default(),
             found: Mutex::default(),
@@ -272,12 +274,17 @@ impl<'a> Index<'a> {
         if let Some(offers) = open(&self.offers).get(member) {
             return Ok(offers.clone());
         }
-        let offers = match self.entries.get(member) {
-            Some(entry) => self.ask(member, entry).map_err(|error| {
+        let offers = if let Some(entry) = self.entries.get(member) {
+            self.ask(member, entry).map_err(|error| {
                 if error.place().is_none() { error.at(entry.place.clone()) } else { error }
-            })?,
+            })?
+        } else {
             // A pack that no line names can only come from an index.
-            None => self.lines(member, None, member.name(), None)?,
+            let locked = match member {
+                Member::Pack(id) => self.preferred(id),
+                Member::Capsule(_) => None,
+            };
+            self.lines(member, None, member.name(), locked.as_ref())?
         };
         let offers = Arc::new(offers);
         open(&self.offers).insert(member.clone(), offers.clone());
@@ -348,7 +355,7 @@ impl<'a> Index<'a> {
         if let (Source::Git(source), Some(commit)) = (&entry.source, &locked.resolved) {
             let address = self.address(source)?;
             let mirror = Mirror::open(&git_cache(self.context), &address)?;
-            let commit = mirror.resolve(self.context, &Reference::Commit(commit.clone()))?;
+            let commit = self.resolve_once(&mirror, &Reference::Commit(commit.clone()))?;
             let path = source.path.as_ref().map(SourcePath::joined).unwrap_or_default();
             let pin = Pin::Commit { address, commit, path };
             return Ok(Some(Offer { version: locked.version.clone(), pin, yanked: false }));
@@ -375,7 +382,7 @@ impl<'a> Index<'a> {
             if matches!(reference, Reference::Tag(_)) && self.can_ask(&address) {
                 self.fetch_once(&mirror, &address)?;
             }
-            let commit = mirror.resolve(self.context, &reference)?;
+            let commit = self.resolve_once(&mirror, &reference)?;
             let pin = Pin::Commit { address, commit, path };
             return Ok(vec![Offer { version: None, pin, yanked: false }]);
         }
@@ -412,6 +419,12 @@ impl<'a> Index<'a> {
             asked.insert(address.clone());
         }
         Ok(())
+    }
+
+    /// Resolves a reference while nobody else fetches: it may have to.
+    fn resolve_once(&self, mirror: &Mirror, reference: &Reference) -> Result<String> {
+        let _asked = open(&self.asked);
+        mirror.resolve(self.context, reference)
     }
 
     fn ask_release(&self, member: &Member, entry: &Entry, repository: &Repository) -> Result<Vec<Offer>> {
@@ -513,6 +526,13 @@ fn locked_pack(lock: &Lock, id: &PackId, source: Option<&Source>) -> Option<Lock
 }
 
 impl Candidates for Index<'_> {
+    fn preferred(&self, pack: &PackId) -> Option<Version> {
+        if self.upgrade.includes(&Member::Pack(pack.clone())) {
+            return None;
+        }
+        self.declaration.lock()?.pack(pack.as_str())?.version.parse().ok()
+    }
+
     fn versions(&self, member: &Member) -> Result<Vec<Version>> {
         let mut versions = Vec::new();
         for offer in self.offers(member)?.iter() {

@@ -250,7 +250,7 @@ pub(crate) fn solve_fully(context: &Context, resolution: &mut Resolution) -> Res
     let distro = declaration.distro();
     let members = members(distro, &resolution.selection);
     check_absolute(&declaration, &members)?;
-    let upgrade = &resolution.request.upgrade;
+    let upgrade = &resolution.request.upgrade.clone();
     let mut index = Index::new(context, &declaration, &members, upgrade, true)?;
     index.warm()?;
     let mut problem = problem(context, &declaration, &members, &index);

@@ -114,6 +114,11 @@ pub trait Candidates {
     /// # Errors
     /// When it can't be read, or is no valid artifact.
     fn metadata(&self, member: &Member, version: &Version) -> Result<Arc<Metadata>>;
+
+    /// The version of a pack that another pack brings, to take while it is allowed: the locked one.
+    fn preferred(&self, _pack: &PackId) -> Option<Version> {
+        None
+    }
 }
 
 /// A member that the fleet must have.
@@ -224,10 +229,10 @@ pub fn solve(problem: &Problem, candidates: &dyn Candidates) -> Result<Solution>
             Outcome::Solved(chosen) => return Ok(finish(chosen, &wanted)),
             Outcome::Missing { pack, by, place } => wanted.push((
                 Wanted {
+                    preferred: candidates.preferred(&pack),
                     member: Member::Pack(pack),
                     requirement: None,
                     place,
-                    preferred: None,
                     depends_on: Vec::new(),
                     uplink: false,
                 },

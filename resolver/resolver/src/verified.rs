@@ -173,7 +173,13 @@ impl VerifiedFleet {
             let mut needs = Vec::new();
             for capsule in self.capsules() {
                 let manifest = capsule.manifest()?;
-                let entry = self.0.declaration.distro().capsule(capsule.locked.name.as_str());
+                let distro = self.0.declaration.distro();
+                let before = match &capsule.locked.pack {
+                    None => distro
+                        .capsule(capsule.locked.name.as_str())
+                        .map(|entry| (&entry.depends_on, entry.at.line)),
+                    Some(id) => distro.pack(id.as_str()).map(|entry| (&entry.depends_on, entry.at.line)),
+                };
                 let imports = manifest.imports.iter();
                 needs.push(Needs {
                     name: capsule.locked.name.clone(),
@@ -183,11 +189,8 @@ impl VerifiedFleet {
                         })
                         .collect(),
                     exports: manifest.exports.clone(),
-                    depends_on: entry
-                        .map(|entry| {
-                            let line = entry.at.line as usize;
-                            entry.depends_on.iter().map(|name| (name.clone(), line)).collect()
-                        })
+                    depends_on: before
+                        .map(|(names, line)| names.iter().map(|name| (name.clone(), line as usize)).collect())
                         .unwrap_or_default(),
                     uplink: manifest.granted.uplink,
                 });

@@ -163,6 +163,20 @@ fn a_distro_can_live_in_a_repository() {
 }
 
 #[test]
+fn an_owner_and_a_repository_name_a_distro_of_the_forge() {
+    let mut world = World::new();
+    let repo = Repo::new(&world.path("forge/acme/fleet"));
+    repo.write("Distro.toml", distro("[[capsule]]\nname = \"fs\"\nsource = \"./fs\"\n"));
+    repo.capsule("fs", "fs", "1.0.0", "");
+    repo.commit("a fleet");
+    world.context.endpoints.forge = format!("file://{}", world.path("forge").display());
+    let target = Target::parse("@acme/fleet", world.root.path()).unwrap();
+    let declaration = Declaration::load(&world.context, &target).unwrap();
+    assert_eq!(declaration.distro().header.id.as_str(), "demo");
+    assert!(Target::parse("https://user:secret@example.org/a", world.root.path()).is_err());
+}
+
+#[test]
 fn a_fetched_distro_names_nothing_of_this_machine_denied() {
     let world = World::new();
     let repo = Repo::new(&world.path("repo"));

@@ -92,3 +92,45 @@ fn an_index_leads_nowhere_else_denied() {
     let error = world.verified().unwrap_err();
     assert!(error.to_string().contains("capsule/fs.jsonl:1"), "{error}");
 }
+
+fn pack_line(world: &World, id: &str, version: &str, needs: &str) -> String {
+    let manifest = format!(
+        "schema_version: 1\nid: {id}\nname: {id}\nversion: '{version}'\ndependencies:\n  packs: [{needs}]\n"
+    );
+    let file = astrid_store::TreeFile {
+        path: "pack.yaml".parse().unwrap(),
+        bytes: manifest.into_bytes(),
+        executable: false,
+    };
+    let bytes = astrid_store::archive::pack(&[file], None).unwrap();
+    let path = format!("archives/{id}-{version}.tar.gz");
+    world.write(&format!("fleet/acme/{path}"), &bytes);
+    format!("{{\"version\":\"{version}\",\"archive\":\"{path}\",\"blake3\":\"{}\"}}\n", Digest::of(&bytes))
+}
+
+#[test]
+fn a_pack_brings_the_packs_that_it_needs() {
+    let world = World::new();
+    let base = pack_line(&world, "base", "1.0.0", "") + &pack_line(&world, "base", "2.0.0", "");
+    world.write("fleet/acme/pack/base.jsonl", &base);
+    let media = pack_line(&world, "media", "1.0.0", "'base >=1, <2'");
+    world.write("fleet/acme/pack/media.jsonl", media);
+    world.distro(
+        "[[index]]\nname = \"acme\"\nurl = \"./acme\"\n\n[[pack]]\nid = \"media\"\nsource = \"index:media\"\nversion = \"1\"\n",
+    );
+    let fleet = world.lock().unwrap();
+    let packs: Vec<String> =
+        fleet.lock().packs.iter().map(|one| format!("{} {}", one.id, one.version)).collect();
+    assert_eq!(packs, ["base 1.0.0", "media 1.0.0"]);
+    let why = fleet.graph().unwrap().why(&astrid_resolver::graph::Node::Pack("base".parse().unwrap()), 5);
+    assert_eq!(why[0].len(), 2);
+    // A newer one that would do as well is not taken while the lock has this one.
+    world.write("fleet/acme/pack/base.jsonl", base + &pack_line(&world, "base", "1.5.0", ""));
+    assert_eq!(world.verified().unwrap().lock(), fleet.lock());
+    let locked = astrid_resolver::Request {
+        mode: astrid_resolver::LockMode::Frozen,
+        ..astrid_resolver::Request::default()
+    };
+    let again = world.verified_with(&locked, astrid_resolver::Freshness::Hash).unwrap();
+    assert_eq!(again.lock(), fleet.lock());
+}

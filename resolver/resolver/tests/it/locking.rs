@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use astrid_resolver::lock_state::{LockState, lock_diff, lock_state};
+use astrid_resolver::lock_state::{LockState, Selection, lock_diff, lock_state};
 use astrid_resolver::solve::Member;
 use astrid_resolver::{ErrorKind, Freshness, LockMode, Request, Upgrade};
 
@@ -98,7 +98,7 @@ fn a_stale_lock_names_the_line_denied() {
     let missing = world.verified_with(&frozen(LockMode::Locked), Freshness::Hash).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::StaleLock);
     world.lock().unwrap();
-    assert_eq!(lock_state(&world.load().unwrap(), &Default::default()), LockState::Fresh);
+    assert_eq!(lock_state(&world.load().unwrap(), &Selection::new()), LockState::Fresh);
     for (from, to, line) in [
         ("version = \"^1\"", "version = \"^1.2\"", 14),
         ("source = \"./llm\"", "source = \"./other\"", 13),
