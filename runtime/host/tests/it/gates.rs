@@ -1,8 +1,9 @@
 //! Each gate, open and shut.
 
+use astrid_host::{Capsule, HostError};
 use serde_json::json;
 
-use crate::fixture::{Fixture, call, call_as, refused};
+use crate::fixture::{Fixture, call, call_as, caller, load, refused};
 
 #[tokio::test]
 async fn files_within_the_grant_are_reached() {
@@ -165,4 +166,55 @@ async fn interfaces_that_are_not_served_are_denied() {
     refused(&probe, elicit, "not supported by this version").await;
     let approve = json!({"op": "approve", "action": "a", "resource": "r"});
     refused(&probe, approve, "not supported by this version").await;
+}
+
+/// Looks a host up and crashes unless that is refused with the error code of that number.
+fn looks_up(code: u32) -> Vec<u8> {
+    let cases = "would-block closed capability-denied airlock-rejected connection-refused connection-reset
+        timeout address-in-use address-not-available name-unresolvable invalid-handle not-tcp quota";
+    let cases: Vec<_> = cases.split_whitespace().map(|case| format!("(case \"{case}\")")).collect();
+    let cases = cases.join(" ");
+    let text = format!(
+        r#"(component
+            (import "astrid:net/host@1.0.0" (instance $net
+                (type $cases (variant {cases} (case "unknown" string)))
+                (export "error-code" (type $code (eq $cases)))
+                (export "lookup-host"
+                    (func (param "host" string) (result (result (list string) (error $code)))))))
+            (core module $memory
+                (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024))
+            (core instance $memory (instantiate $memory))
+            (core func $lookup (canon lower (func $net "lookup-host")
+                (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+            (core module $main
+                (import "host" "lookup" (func $lookup (param i32 i32 i32)))
+                (import "memory" "memory" (memory 1))
+                (func (export "run")
+                    (call $lookup (i32.const 0) (i32.const 1) (i32.const 16))
+                    (if (i32.ne (i32.load8_u (i32.const 16)) (i32.const 1)) (then unreachable))
+                    (if (i32.ne (i32.load8_u (i32.const 20)) (i32.const {code})) (then unreachable))))
+            (core instance $main (instantiate $main
+                (with "host" (instance (export "lookup" (func $lookup))))
+                (with "memory" (instance $memory))))
+            (func $run (canon lift (core func $main "run")))
+            (export "run" (func $run)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_not_granted_and_not_served_is_denied_as_not_granted() {
+    const CAPABILITY_DENIED: u32 = 2;
+    const UNKNOWN: u32 = 13;
+    let fixture = Fixture::new();
+    let loaded = load(looks_up(CAPABILITY_DENIED)).unwrap();
+    Capsule::new(Fixture::spec(), loaded.clone(), fixture.ports.clone()).run(&caller("ann")).await.unwrap();
+
+    let mut spec = Fixture::spec();
+    spec.capabilities.net_connect = ["example.org:443".parse().unwrap()].into();
+    let granted = Capsule::new(spec.clone(), loaded, fixture.ports.clone()).run(&caller("ann")).await;
+    assert!(matches!(granted, Err(HostError::Trap(_))), "{granted:?}");
+    let loaded = load(looks_up(UNKNOWN)).unwrap();
+    Capsule::new(spec, loaded, fixture.ports.clone()).run(&caller("ann")).await.unwrap();
 }

@@ -121,3 +121,18 @@ async fn more_loops_than_there_is_room_for_are_denied() {
     assert!(matches!(second, Err(HostError::TooManyLoops(1))), "{second:?}");
     running.abort();
 }
+
+#[tokio::test]
+async fn a_loop_that_never_waits_is_denied() {
+    let component = r#"(component
+        (core module $m (func (export "run") (loop $again (br $again))))
+        (core instance $i (instantiate $m))
+        (func $run (canon lift (core func $i "run")))
+        (export "run" (func $run)))"#;
+    let fixture = Fixture::new();
+    let mut spec = Fixture::spec();
+    spec.limits.run_window = Duration::from_millis(100);
+    let loaded = crate::fixture::load(wat::parse_str(component).unwrap()).unwrap();
+    let result = Capsule::new(spec, loaded, fixture.ports.clone()).run(&caller("ann")).await;
+    assert!(matches!(result, Err(HostError::Starved(_))), "{result:?}");
+}
