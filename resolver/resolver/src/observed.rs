@@ -14,7 +14,7 @@ use astrid_store::{Home, Store};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::plan::{Authorities, AuthorityOf, BaseFacts, Enforced, Fleet, SettingFact, SettingFacts};
-use crate::secrets::configuration_digest;
+use crate::secrets::{Binding, configuration_digest};
 
 /// The name of the capsules' origin when the home's own distro is applied.
 const HOME_ORIGIN: &str = "home";
@@ -96,6 +96,12 @@ impl Current {
             probes: probes(declaration, &lock),
         };
         Ok(Self { generation, lock, configuration, facts })
+    }
+
+    /// Who a capsule is, as far as its secrets are bound to it; nothing when it is not in the fleet.
+    #[must_use]
+    pub fn binding(&self, capsule: &CapsuleName) -> Option<Binding> {
+        crate::proposal::binding(&self.facts.fleet, capsule)
     }
 
     /// What its artifacts may do, read when it is first asked for.

@@ -6,6 +6,7 @@
 
 pub mod acknowledgement;
 pub mod belief;
+pub mod files;
 pub mod flags;
 pub mod floors;
 pub mod grant;

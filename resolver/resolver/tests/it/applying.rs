@@ -10,6 +10,7 @@ use astrid_resolver::saved_plan::SavedPlan;
 use astrid_resolver::secrets::{Binding, SecretName, SecretStore};
 use astrid_resolver::trust::Flags;
 use astrid_resolver::trust::acknowledgement::Revocations;
+use astrid_resolver::trust::files::{believe, revoke, write_acks};
 use astrid_resolver::{Error, ErrorKind, Result};
 use astrid_store::generation::{Generation, Part};
 use astrid_store::home::SecretScope;
@@ -358,4 +359,49 @@ fn old_generations_are_pruned_and_the_current_one_never() {
     let left: BTreeSet<u64> =
         generations(&machine.context).unwrap().iter().map(|own| own.number.get()).collect();
     assert_eq!(left, BTreeSet::from([1, 4, 5]));
+}
+
+#[test]
+fn trust_verbs_write_what_applies_read_denied() {
+    let machine = machine();
+    let (writer, _) =
+        astrid_resolver::apply::begin(&machine.context, "astrid trust ack", std::time::Duration::ZERO)
+            .unwrap();
+    let at = machine.context.clock.now();
+    let acks = machine.propose().unwrap().plan.acknowledge("Ada", at);
+    let folder = machine.context.home.trust();
+    let files = write_acks(&machine.context, &folder, &acks).unwrap();
+    assert_eq!(files, [folder.join("capsule-fs.toml"), folder.join("pack-media_tools.toml")]);
+    write_acks(&machine.context, &folder, &acks).unwrap();
+    drop(writer);
+    machine.apply(&Flags::default()).unwrap();
+    machine.distro("1.0.0", "[[capsule]]\nname = \"fs\"\nsource = \"./fs\"\n");
+    machine.apply(&Flags::default()).unwrap();
+    let (writer, _) =
+        astrid_resolver::apply::begin(&machine.context, "astrid trust revoke", std::time::Duration::ZERO)
+            .unwrap();
+    let removed = revoke(&machine.context, &writer, &"pack:media_tools".parse().unwrap(), None).unwrap();
+    assert_eq!(removed, 1);
+    drop(writer);
+    machine.distro("1.0.0", TWO);
+    assert_eq!(kind(machine.apply(&Flags::default())), ErrorKind::TrustRequired);
+    assert_eq!(kind(machine.rollback(Some(1))), ErrorKind::TrustRequired);
+}
+
+#[test]
+fn a_believed_origin_counts_for_that_folder_alone_denied() {
+    let machine = machine();
+    let at = machine.context.clock.now();
+    let acks = machine.propose().unwrap().plan.acknowledge("Ada", at);
+    write_acks(&machine.context, &machine.repository.join("trust"), &acks).unwrap();
+    let origin = machine.declaration().origin().identity();
+    let id = "starter".parse().unwrap();
+    let begin = || {
+        astrid_resolver::apply::begin(&machine.context, "astrid trust", std::time::Duration::ZERO).unwrap().0
+    };
+    assert!(believe(&machine.context, &begin(), &origin, &id, "yes").is_err());
+    believe(&machine.context, &begin(), "/elsewhere", &id, "believe starter").unwrap();
+    assert_eq!(kind(machine.apply(&Flags::default())), ErrorKind::TrustRequired);
+    believe(&machine.context, &begin(), &origin, &id, "believe starter").unwrap();
+    machine.apply(&Flags::default()).unwrap();
 }
