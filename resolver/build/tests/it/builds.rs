@@ -106,7 +106,7 @@ fn sources_are_compiled_without_the_machines_paths_where_there_is_a_compiler() {
     );
     let mut lines = Vec::new();
     let modules = astrid_build::compile::compile(&environment, &found, &folder, &mut |line| {
-        lines.push(line.to_owned())
+        lines.push(line.to_owned());
     })
     .unwrap();
     assert_eq!(modules.len(), 1);
