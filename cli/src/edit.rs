@@ -75,7 +75,9 @@ pub(crate) fn remove(text: &str, names: &[String]) -> Result<String, Failure> {
     for name in names {
         let mut removed = false;
         for kind in ["capsule", "pack"] {
-            let Some(entries) = document.get_mut(kind).and_then(Item::as_array_of_tables_mut) else { continue };
+            let Some(entries) = document.get_mut(kind).and_then(Item::as_array_of_tables_mut) else {
+                continue;
+            };
             let before = entries.len();
             entries.retain(|table| !named(table, kind, name));
             removed |= entries.len() != before;
@@ -119,7 +121,10 @@ min-age = \"3d\"
     #[test]
     fn comments_stay_when_an_entry_comes_and_goes() {
         let with = add(TEXT, &entry("kv", false)).unwrap();
-        assert!(with.contains("[[capsule]]\nname = \"kv\"\nsource = \"./kv\"\nversion = \"1.2.0\"\n"), "{with}");
+        assert!(
+            with.contains("[[capsule]]\nname = \"kv\"\nsource = \"./kv\"\nversion = \"1.2.0\"\n"),
+            "{with}"
+        );
         for comment in ["# our fleet", "# who we are", "# reads files", "# keep"] {
             assert!(with.contains(comment), "{comment}");
         }

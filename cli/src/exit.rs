@@ -156,9 +156,13 @@ impl Failure {
     /// Complaints about files, all at once.
     pub(crate) fn diagnostics(complaints: impl IntoIterator<Item = astrid_manifest::Diagnostic>) -> Self {
         let diagnostics: Vec<_> = complaints.into_iter().collect();
-        let errors = diagnostics.iter().filter(|one| one.severity == astrid_manifest::Severity::Error).count();
+        let errors =
+            diagnostics.iter().filter(|one| one.severity == astrid_manifest::Severity::Error).count();
         let file = diagnostics.first().map_or_else(|| "the file".to_owned(), |one| one.file.clone());
-        Self { diagnostics, ..Self::invalid(format!("{file} is not valid: {}", crate::shell::count(errors, "error"))) }
+        Self {
+            diagnostics,
+            ..Self::invalid(format!("{file} is not valid: {}", crate::shell::count(errors, "error")))
+        }
     }
 
     /// The failure as the `error` member of a JSON document.

@@ -68,8 +68,7 @@ fn start() -> u8 {
     let color = early_color(&texts);
     let mut shell = Shell::new(color);
     let command = Cli::command().color(color.for_clap());
-    let parsed =
-        command.try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command.try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return not_parsed(&mut shell, &error, &texts),

@@ -44,7 +44,8 @@ impl Progress for Bars {
             } else {
                 "  {spinner} {msg}"
             };
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bar = self.all.add(ProgressBar::no_length());
             bar.set_style(style);
             if let Some(total) = total {

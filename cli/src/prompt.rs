@@ -104,24 +104,22 @@ impl astrid_resolver::variables::Prompt for Values<'_> {
     }
 
     fn secret(&mut self, question: &Question) -> astrid_resolver::Result<Option<Secret>> {
-        let typed =
-            hidden(&render::safe(&question.label)).map_err(|failure| astrid_resolver::Error::failed(failure.message))?;
-        let secret = Secret::new(typed).map_err(|error| astrid_resolver::Error::invalid(error.to_string()))?;
+        let typed = hidden(&render::safe(&question.label))
+            .map_err(|failure| astrid_resolver::Error::failed(failure.message))?;
+        let secret =
+            Secret::new(typed).map_err(|error| astrid_resolver::Error::invalid(error.to_string()))?;
         Ok(Some(secret))
     }
 }
 
 /// A value for a secret: asked for without echo, or all of standard input.
-pub(crate) fn secret_value(
-    is_terminal: bool,
-    capsule: &CapsuleName,
-    key: &str,
-) -> Result<String, Failure> {
+pub(crate) fn secret_value(is_terminal: bool, capsule: &CapsuleName, key: &str) -> Result<String, Failure> {
     if is_terminal {
         return hidden(&format!("{key} for {capsule}"));
     }
     let mut value = String::new();
-    let read = std::io::Read::read_to_string(&mut std::io::Read::take(std::io::stdin().lock(), 65_537), &mut value);
+    let read =
+        std::io::Read::read_to_string(&mut std::io::Read::take(std::io::stdin().lock(), 65_537), &mut value);
     read.map_err(|error| Failure::usage(format!("standard input can't be read as text: {error}")))?;
     let trimmed = value.strip_suffix('\n').unwrap_or(&value);
     let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);

@@ -37,7 +37,8 @@ impl Session {
 
     /// The port to the disk; in debug builds `ASTRID_TEST_ABORT_AT_WRITE` ends the process before that write.
     pub(crate) fn disk(&self) -> Disk {
-        let told = if cfg!(debug_assertions) { self.world.variable("ASTRID_TEST_ABORT_AT_WRITE") } else { None };
+        let told =
+            if cfg!(debug_assertions) { self.world.variable("ASTRID_TEST_ABORT_AT_WRITE") } else { None };
         match told.and_then(|text| text.parse().ok()) {
             Some(abort_at) => Disk::with_faults(Arc::new(FromCount::new(abort_at))),
             None => Disk::default(),
@@ -69,9 +70,9 @@ impl Session {
         let token = ["GH_TOKEN", "GITHUB_TOKEN"].iter().find_map(|name| self.world.variable(name));
         context.tokens.release = token.and_then(Token::new);
         if let Some(base) = self.world.variable("ASTRID_RELEASE_API") {
-            context.endpoints.release_api = base
-                .parse()
-                .map_err(|_| Failure::usage("ASTRID_RELEASE_API is no URL").hint("set it to an https:// address"))?;
+            context.endpoints.release_api = base.parse().map_err(|_| {
+                Failure::usage("ASTRID_RELEASE_API is no URL").hint("set it to an https:// address")
+            })?;
         }
         let proxy = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
         context.endpoints.proxy = proxy.iter().find_map(|name| self.world.variable(name)).map(str::to_owned);

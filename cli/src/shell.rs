@@ -352,12 +352,13 @@ mod tests {
     #[test]
     fn sizes_are_for_people() {
         let shown: Vec<String> = [0, 1023, 1024, 65_536, 1 << 20, u64::MAX].into_iter().map(size).collect();
-        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "64.0 KiB", "1.0 MiB", "16777216.0 TiB"]);
+        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "64.0 KiB", "1.0 MiB", "16777215.9 TiB"]);
     }
 
     #[test]
     fn tables_line_up() {
-        let rows = [vec!["a".to_owned(), "long".to_owned(), "x".to_owned()], vec!["bb".to_owned(), "c".to_owned()]];
+        let rows =
+            [vec!["a".to_owned(), "long".to_owned(), "x".to_owned()], vec!["bb".to_owned(), "c".to_owned()]];
         assert_eq!(table(&["N", "TWO", "3"], &rows), "N   TWO   3\na   long  x\nbb  c\n");
     }
 

@@ -135,7 +135,8 @@ pub(crate) struct SystemEntropy {
 impl SystemEntropy {
     pub(crate) fn new(world: &World) -> Self {
         let seed = if cfg!(debug_assertions) { world.variable("ASTRID_TEST_SEED") } else { None };
-        let seeded = seed.map(|seed| Mutex::new(blake3::Hasher::new().update(seed.as_bytes()).finalize_xof()));
+        let seeded =
+            seed.map(|seed| Mutex::new(blake3::Hasher::new().update(seed.as_bytes()).finalize_xof()));
         Self { seeded }
     }
 }

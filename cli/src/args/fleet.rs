@@ -193,6 +193,9 @@ pub(crate) struct AddArgs {
     /// The versions that are wanted
     #[arg(long = "version", value_name = "RANGE")]
     pub(crate) requirement: Option<String>,
+    /// A remote source is a pack, not a capsule
+    #[arg(long)]
+    pub(crate) pack: bool,
     /// Only change Distro.toml
     #[arg(long)]
     pub(crate) no_apply: bool,

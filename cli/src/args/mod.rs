@@ -6,14 +6,17 @@ mod lock;
 mod trust;
 
 pub(crate) use fleet::{
-    AddArgs, ApplyArgs, BootArgs, ConsentArgs, DiffArgs, GcArgs, HistoryArgs, InitArgs, PlanArgs, RemoveArgs, RollbackArgs,
-    ShowArgs, UpArgs, UpdateArgs, ValidateArgs, VariableArgs, VerifyArgs, WhyArgs,
+    AddArgs, ApplyArgs, BootArgs, ConsentArgs, DiffArgs, GcArgs, HistoryArgs, InitArgs, PlanArgs, RemoveArgs,
+    RollbackArgs, ShowArgs, UpArgs, UpdateArgs, ValidateArgs, VariableArgs, VerifyArgs, WhyArgs,
 };
 pub(crate) use kernel::{
-    CapsuleBuildArgs, CapsuleCheckArgs, CapsuleVerb, DaemonArgs, StartArgs, StopArgs, ToolsCallArgs, ToolsVerb,
+    CapsuleBuildArgs, CapsuleCheckArgs, CapsuleVerb, DaemonArgs, StartArgs, StopArgs, ToolsCallArgs,
+    ToolsVerb,
 };
 pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
-pub(crate) use trust::{AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, SecretNameArgs, SecretSetArgs, SecretVerb, TrustVerb};
+pub(crate) use trust::{
+    AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, SecretNameArgs, SecretSetArgs, SecretVerb, TrustVerb,
+};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,7 +61,14 @@ pub(crate) struct Global {
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration, global = true)]
     pub(crate) lock_timeout: Duration,
     /// How data is written
-    #[arg(long, value_enum, default_value_t, hide_possible_values = false, value_name = "FORMAT", global = true)]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_possible_values = false,
+        value_name = "FORMAT",
+        global = true
+    )]
     pub(crate) format: Format,
     /// Short for --format json
     #[arg(long, global = true, conflicts_with = "format")]

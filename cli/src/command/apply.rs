@@ -10,7 +10,7 @@ use astrid_resolver::saved_plan::SavedPlan;
 use astrid_resolver::trust::grant::{Caller, Prompt, grant};
 use astrid_resolver::trust::{Flags, TrustFlag};
 use astrid_resolver::verified::{Freshness, VerifiedFleet};
-use astrid_resolver::{Clock as _, Context, Declaration};
+use astrid_resolver::{Context, Declaration};
 use astrid_store::generation::{Action, GenerationNumber};
 use astrid_store::journal::Recovered;
 use serde_json::json;
@@ -90,7 +90,8 @@ pub(crate) fn saved_plan(session: &Session, typed: &Path) -> Result<Option<Saved
 /// Plans, shows, asks, switches and boots.
 pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) -> Outcome {
     let selection = fleet::selection(&job.variables.selections)?;
-    let fleet = fleet::fleet(session, context, &job.declaration, job.upgrade.clone(), selection, Freshness::Hash)?;
+    let fleet =
+        fleet::fleet(session, context, &job.declaration, job.upgrade.clone(), selection, Freshness::Hash)?;
     let asked = Asked {
         variables: job.variables,
         acks_of_repository: job.consent.acks.is_some(),
@@ -157,10 +158,16 @@ pub(crate) fn told(session: &mut Session, applied: &Applied) {
     match applied.recovered {
         Recovered::Nothing => {}
         Recovered::Finished(number) => {
-            session.shell.note(&format!("an earlier command was cut short after its switch: finished, {}", is_current(number)));
+            session.shell.note(&format!(
+                "an earlier command was cut short after its switch: finished, {}",
+                is_current(number)
+            ));
         }
         Recovered::Undone(number) => {
-            session.shell.note(&format!("an earlier command was cut short before its switch: undone, {}", is_current(number)));
+            session.shell.note(&format!(
+                "an earlier command was cut short before its switch: undone, {}",
+                is_current(number)
+            ));
         }
     }
     for note in &applied.notes {
@@ -183,11 +190,7 @@ fn confirm(session: &mut Session, asks: bool) -> Result<(), Failure> {
         return Err(Failure::usage("nobody can be asked here, and the plan was not confirmed")
             .hint("review it with `astrid plan`, then pass --yes"));
     }
-    if prompt::confirm(&mut session.shell, "Proceed?")? {
-        Ok(())
-    } else {
-        Err(Failure::failed("Cancelled."))
-    }
+    if prompt::confirm(&mut session.shell, "Proceed?")? { Ok(()) } else { Err(Failure::failed("Cancelled.")) }
 }
 
 /// The plan in the words of the chosen format.
@@ -200,7 +203,7 @@ pub(crate) fn render_plan(session: &Session, document: &PlanDocument) -> String 
 }
 
 /// What a pack says about itself besides its permissions: what a person should see before trusting it.
-fn disclosures(fleet: &VerifiedFleet, id: &str) -> Vec<String> {
+pub(crate) fn disclosures(fleet: &VerifiedFleet, id: &str) -> Vec<String> {
     let pack = id.parse().ok().and_then(|id| fleet.pack(&id));
     let Some(Ok(manifest)) = pack.as_ref().map(astrid_resolver::verified::VerifiedPack::manifest) else {
         return Vec::new();
@@ -214,7 +217,8 @@ fn disclosures(fleet: &VerifiedFleet, id: &str) -> Vec<String> {
         lines.push(format!("reads secrets: {}", secrets.join(", ")));
     }
     if let Some(pack) = &pack {
-        let capsules: Vec<String> = pack.capsules().map(|capsule| capsule.locked().name.to_string()).collect();
+        let capsules: Vec<String> =
+            pack.capsules().map(|capsule| capsule.locked().name.to_string()).collect();
         if !capsules.is_empty() {
             lines.push(format!("brings capsules, which the kernel confines: {}", capsules.join(", ")));
         }

@@ -34,14 +34,22 @@ pub(crate) fn lock_mode(session: &Session) -> LockMode {
 }
 
 /// Reads what people wrote.
-pub(crate) fn declaration(session: &mut Session, context: &Context, typed: &Path) -> Result<Declaration, Failure> {
+pub(crate) fn declaration(
+    session: &mut Session,
+    context: &Context,
+    typed: &Path,
+) -> Result<Declaration, Failure> {
     let typed = typed.to_str().ok_or_else(|| Failure::usage("the path is no UTF-8"))?;
     let target = Target::parse(typed, &session.world.folder)?;
     load(session, context, &target)
 }
 
 /// Reads a declaration and tells what its parser warns about.
-pub(crate) fn load(session: &mut Session, context: &Context, target: &Target) -> Result<Declaration, Failure> {
+pub(crate) fn load(
+    session: &mut Session,
+    context: &Context,
+    target: &Target,
+) -> Result<Declaration, Failure> {
     let declaration = Declaration::load(context, target)?;
     session.shell.complain(declaration.warnings().iter().cloned());
     Ok(declaration)
@@ -67,7 +75,8 @@ pub(crate) fn overrides(texts: &[String]) -> Result<BTreeMap<String, String>, Fa
     texts
         .iter()
         .map(|text| {
-            variables::parse_override(text).map_err(|error| Failure { kind: Kind::Usage, ..Failure::from(error) })
+            variables::parse_override(text)
+                .map_err(|error| Failure { kind: Kind::Usage, ..Failure::from(error) })
         })
         .collect()
 }

@@ -30,10 +30,9 @@ pub(crate) fn action_word(action: Action) -> &'static str {
 /// The lock that a generation was made from.
 pub(crate) fn lock_of(generation: &Generation) -> Result<Lock, Failure> {
     let file = format!("generations/{}/Distro.lock", generation.number());
-    Lock::parse(&file, &generation.lock()?).map(|parsed| parsed.value).map_err(|complaints| Failure {
-        kind: Kind::Corrupt,
-        ..Failure::diagnostics(complaints)
-    })
+    Lock::parse(&file, &generation.lock()?)
+        .map(|parsed| parsed.value)
+        .map_err(|complaints| Failure { kind: Kind::Corrupt, ..Failure::diagnostics(complaints) })
 }
 
 fn described(generation: &Generation, is_current: bool) -> Result<Value, Failure> {
@@ -83,7 +82,14 @@ pub(crate) fn list(session: &mut Session) -> Outcome {
             let mark = if one["current"] == true { "*" } else { "" };
             let number = format!("{}{mark}", text(one, "generation"));
             let distro = format!("{} {}", text(one, "distro"), text(one, "version"));
-            vec![number, text(one, "created"), distro, text(one, "capsules"), text(one, "packs"), text(one, "action")]
+            vec![
+                number,
+                text(one, "created"),
+                distro,
+                text(one, "capsules"),
+                text(one, "packs"),
+                text(one, "action"),
+            ]
         })
         .collect();
     let pretty = if rows.is_empty() {
@@ -236,7 +242,9 @@ pub(crate) fn verify(session: &mut Session, args: &VerifyArgs) -> Outcome {
     }
     let mut reasons: Vec<String> =
         moved.iter().map(|digest| format!("blob {digest} was corrupt and is in quarantine now")).collect();
-    reasons.extend(damaged.iter().map(|one| format!("generation {}: {}", one["generation"], text(one, "problem"))));
+    reasons.extend(
+        damaged.iter().map(|one| format!("generation {}: {}", one["generation"], text(one, "problem"))),
+    );
     let hint = if damaged.is_empty() {
         "run `astrid fetch` in the folder of the distro to bring the blobs back"
     } else {

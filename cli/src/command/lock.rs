@@ -109,7 +109,9 @@ fn diff(session: &mut Session, args: &LockDiffArgs) -> Outcome {
 pub(crate) fn diff_text(changes: &[EntryDiff]) -> String {
     let mut text = String::new();
     for change in changes {
-        let version = |facts: &Option<EntryFacts>| facts.as_ref().map_or("∅".to_owned(), |facts| safe(&facts.version));
+        let version = |facts: &Option<EntryFacts>| {
+            facts.as_ref().map_or("∅".to_owned(), |facts| safe(&facts.version))
+        };
         let (symbol, tone) = match (&change.before, &change.after) {
             (None, _) => ("+", style::ADDED),
             (_, None) => ("-", style::REMOVED),

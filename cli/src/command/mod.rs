@@ -1,14 +1,19 @@
 //! The work of each verb. A verb asks the libraries, and tells through the shell.
 
 mod apply;
+mod capsule;
+mod edit;
 mod fleet;
 mod generations;
+mod init;
 mod kernel;
 mod lock;
 mod plan;
 mod rollback;
+mod secret;
 mod status;
 mod tree;
+mod trust;
 mod validate;
 mod version;
 
@@ -22,6 +27,13 @@ use crate::session::Session;
 pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
     match verb {
         None => status::bare(session),
+        Some(Verb::Init(args)) => init::run(session, &args),
+        Some(Verb::Add(args)) => edit::add(session, &args),
+        Some(Verb::Remove(args)) => edit::remove(session, &args),
+        Some(Verb::Update(args)) => edit::update(session, &args),
+        Some(Verb::Trust(verb)) => trust::run(session, &verb),
+        Some(Verb::Secret(verb)) => secret::run(session, &verb),
+        Some(Verb::Capsule(verb)) => capsule::run(session, &verb),
         Some(Verb::Validate(args)) => validate::run(session, &args),
         Some(Verb::Lock(args)) => lock::run(session, &args),
         Some(Verb::Fetch) => lock::fetch(session),

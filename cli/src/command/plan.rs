@@ -24,7 +24,8 @@ pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Outcome {
     let context = session.context()?;
     let declaration = fleet::declaration(session, &context, &args.path)?;
     let selection = fleet::selection(&args.variables.selections)?;
-    let fleet = fleet::fleet(session, &context, &declaration, Upgrade::None, selection, Freshness::StatCache)?;
+    let fleet =
+        fleet::fleet(session, &context, &declaration, Upgrade::None, selection, Freshness::StatCache)?;
     let asked = Asked {
         variables: &args.variables,
         acks_of_repository: false,
@@ -56,7 +57,9 @@ pub(crate) fn show(session: &mut Session, args: &ShowArgs) -> Outcome {
         return Ok(DONE);
     }
     let path = session.world.path(&typed);
-    if path.file_name().is_some_and(|name| name == "Distro.lock") || path.extension().is_some_and(|e| e == "lock") {
+    if path.file_name().is_some_and(|name| name == "Distro.lock")
+        || path.extension().is_some_and(|e| e == "lock")
+    {
         return show_lock(session, &typed);
     }
     if path.exists() {
@@ -77,9 +80,18 @@ fn show_entries(session: &mut Session, lock: &Lock) -> Outcome {
     let mut pretty = format!("{} {}\n", lock.distro.id, lock.distro.version);
     for change in &changes {
         if let Some(facts) = &change.after {
-            pretty.push_str(&format!("  {} {}  {}\n", change.member, safe(&facts.version), safe(&facts.source)));
+            pretty.push_str(&format!(
+                "  {} {}  {}\n",
+                change.member,
+                safe(&facts.version),
+                safe(&facts.source)
+            ));
             pretty.push_str(&format!("    content   {}\n    authority {}\n", facts.content, facts.authority));
-            let mark = if facts.signer.is_unsigned() { "! unsigned".to_owned() } else { format!("signer    {}", facts.signer) };
+            let mark = if facts.signer.is_unsigned() {
+                "! unsigned".to_owned()
+            } else {
+                format!("signer    {}", facts.signer)
+            };
             pretty.push_str(&format!("    {mark}\n"));
         }
     }
@@ -90,7 +102,8 @@ fn show_entries(session: &mut Session, lock: &Lock) -> Outcome {
             json!({ "subject": entry["subject"], "pack": entry["pack"], "state": entry["after"] })
         })
         .collect();
-    let document = json!({ "distro": lock.distro.id, "version": lock.distro.version.to_string(), "entries": entries });
+    let document =
+        json!({ "distro": lock.distro.id, "version": lock.distro.version.to_string(), "entries": entries });
     session.shell.show(&document, &pretty)?;
     Ok(DONE)
 }
@@ -100,8 +113,14 @@ fn show_distro(session: &mut Session, typed: &Path) -> Outcome {
     let context = session.context()?;
     let declaration = fleet::declaration(session, &context, typed)?;
     let none = VariableArgs::default();
-    let fleet =
-        fleet::fleet(session, &context, &declaration, Upgrade::None, Default::default(), Freshness::StatCache)?;
+    let fleet = fleet::fleet(
+        session,
+        &context,
+        &declaration,
+        Upgrade::None,
+        Default::default(),
+        Freshness::StatCache,
+    )?;
     let _ = none;
     show_entries(session, fleet.lock())
 }
@@ -110,8 +129,11 @@ fn show_distro(session: &mut Session, typed: &Path) -> Outcome {
 fn show_artifact(session: &mut Session, name: &str) -> Outcome {
     let bare = name.rsplit(':').next().unwrap_or(name);
     let absent = || {
-        Failure::failed(format!("`{}` is no file, and no capsule or pack of the current generation", safe(name)))
-            .hint("`astrid tree` shows what the distro has")
+        Failure::failed(format!(
+            "`{}` is no file, and no capsule or pack of the current generation",
+            safe(name)
+        ))
+        .hint("`astrid tree` shows what the distro has")
     };
     let current = Generations::new(session.home()?, session.disk()).current()?.ok_or_else(absent)?;
     let lock = generations::lock_of(&current)?;
@@ -170,8 +192,9 @@ fn authority_of(session: &Session, name: &str) -> Result<(String, serde_json::Va
 }
 
 fn generation(session: &Session, number: u64) -> Result<Generation, Failure> {
-    let number = GenerationNumber::new(number)
-        .ok_or_else(|| Failure::usage("generations are counted from 1").hint("`astrid generations` lists them"))?;
+    let number = GenerationNumber::new(number).ok_or_else(|| {
+        Failure::usage("generations are counted from 1").hint("`astrid generations` lists them")
+    })?;
     Ok(Generations::new(session.home()?, session.disk()).open(number)?)
 }
 
@@ -183,7 +206,9 @@ pub(crate) fn diff(session: &mut Session, args: &DiffArgs) -> Outcome {
     };
     let before_lock = before.as_ref().map(generations::lock_of).transpose()?;
     let (after_lock, what) = match (args.to, args.from) {
-        (Some(number), _) => (generations::lock_of(&generation(session, number)?)?, format!("generation {number}")),
+        (Some(number), _) => {
+            (generations::lock_of(&generation(session, number)?)?, format!("generation {number}"))
+        }
         (None, Some(_)) => {
             let current = Generations::new(session.home()?, session.disk()).current()?;
             let current = current.ok_or_else(|| Failure::failed("nothing is applied yet"))?;

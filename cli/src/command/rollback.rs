@@ -56,7 +56,9 @@ pub(crate) fn run(session: &mut Session, args: &RollbackArgs) -> Outcome {
     told(session, &applied);
     let current = Generations::new(context.home.clone(), session.disk()).current()?;
     let kernel = match &current {
-        Some(current) => kernel::after_switch(session, &context, &args.boot, &generations::lock_of(current)?)?,
+        Some(current) => {
+            kernel::after_switch(session, &context, &args.boot, &generations::lock_of(current)?)?
+        }
         None => serde_json::Value::Null,
     };
     let result = json!({

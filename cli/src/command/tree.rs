@@ -34,7 +34,8 @@ fn version(fleet: &VerifiedFleet, node: &Node) -> String {
             format!("{node}{}", safe(&version))
         }
         Node::Capsule(name) => {
-            let version = lock.capsule(name.as_str()).map_or(String::new(), |one| format!(" {}", one.version));
+            let version =
+                lock.capsule(name.as_str()).map_or(String::new(), |one| format!(" {}", one.version));
             format!("{node}{version}")
         }
     }
@@ -87,7 +88,8 @@ pub(crate) fn why(session: &mut Session, args: &WhyArgs) -> Outcome {
     let pack = lock.pack(bare).map(|one| Node::Pack(one.id.clone()));
     let node = if args.name.starts_with("pack:") { pack } else { capsule.or(pack) };
     let node = node.ok_or_else(|| {
-        Failure::failed(format!("`{}` is not in the fleet", safe(&args.name))).hint("`astrid tree` shows what is")
+        Failure::failed(format!("`{}` is not in the fleet", safe(&args.name)))
+            .hint("`astrid tree` shows what is")
     })?;
     let ways = graph.why(&node, WAYS);
     let mut pretty = format!("{}\n", version(&fleet, &node));

@@ -129,7 +129,8 @@ fn kind_by_text(text: &str) -> Option<FileKind> {
 }
 
 fn search(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, FileKind)>) -> Result<(), Failure> {
-    let unreadable = |error: std::io::Error| Failure::failed(format!("{} can't be read: {error}", folder.display()));
+    let unreadable =
+        |error: std::io::Error| Failure::failed(format!("{} can't be read: {error}", folder.display()));
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let kind = entry.file_type().map_err(unreadable)?;

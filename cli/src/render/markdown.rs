@@ -21,7 +21,9 @@ pub(crate) fn plan(document: &PlanDocument) -> String {
         line(&mut out, "\n### Changes\n\n| | subject | versions | why | content |\n|---|---|---|---|---|");
         for change in &document.changes {
             let content = match &change.after {
-                Some(astrid_resolver::plan::document::State::Artifact(after)) => format!("`{}`", after.content),
+                Some(astrid_resolver::plan::document::State::Artifact(after)) => {
+                    format!("`{}`", after.content)
+                }
                 _ => String::new(),
             };
             let place = change.line.map_or_else(String::new, |number| format!(" (Distro.toml:{number})"));
@@ -43,7 +45,8 @@ pub(crate) fn plan(document: &PlanDocument) -> String {
             "\n### Trust\n\n| subject | version | why | content | authority | signer | given by |\n|---|---|---|---|---|---|---|",
         );
         for need in &document.trust.needed {
-            let given = need.satisfied_by.as_ref().map_or_else(|| "**needed**".to_owned(), |by| cell(&satisfied(by)));
+            let given =
+                need.satisfied_by.as_ref().map_or_else(|| "**needed**".to_owned(), |by| cell(&satisfied(by)));
             line(
                 &mut out,
                 &format!(
@@ -87,7 +90,8 @@ fn cell(text: &str) -> String {
 }
 
 fn enforced(out: &mut String, document: &PlanDocument) {
-    let changes: Vec<_> = document.authority.enforced.iter().filter(|(_, change)| !change.is_empty()).collect();
+    let changes: Vec<_> =
+        document.authority.enforced.iter().filter(|(_, change)| !change.is_empty()).collect();
     if changes.is_empty() {
         return;
     }
@@ -101,7 +105,10 @@ fn enforced(out: &mut String, document: &PlanDocument) {
             row("▲ widened", &format!("{} → {}", cell(&moved.from.to_string()), cell(&moved.to.to_string())));
         }
         for moved in &change.narrowed {
-            row("▼ narrowed", &format!("{} → {}", cell(&moved.from.to_string()), cell(&moved.to.to_string())));
+            row(
+                "▼ narrowed",
+                &format!("{} → {}", cell(&moved.from.to_string()), cell(&moved.to.to_string())),
+            );
         }
         for grant in &change.removed {
             row("- removed", &cell(&grant.to_string()));
@@ -122,7 +129,8 @@ fn enforced(out: &mut String, document: &PlanDocument) {
 }
 
 fn packs(out: &mut String, document: &PlanDocument) {
-    let changes: Vec<_> = document.authority.disclosed.iter().filter(|(_, change)| !change.is_empty()).collect();
+    let changes: Vec<_> =
+        document.authority.disclosed.iter().filter(|(_, change)| !change.is_empty()).collect();
     if changes.is_empty() {
         return;
     }
@@ -136,7 +144,10 @@ fn packs(out: &mut String, document: &PlanDocument) {
             row("+ discloses", &cell(&disclosed(permission)));
         }
         for moved in &change.changed {
-            row("~ discloses", &format!("{}, before: {}", cell(&disclosed(&moved.to)), cell(&disclosed(&moved.from))));
+            row(
+                "~ discloses",
+                &format!("{}, before: {}", cell(&disclosed(&moved.to)), cell(&disclosed(&moved.from))),
+            );
         }
         for permission in &change.removed {
             row("- no longer discloses", &cell(&disclosed(permission)));

@@ -8,7 +8,8 @@ use anstyle::Style;
 use astrid_authority::Permission;
 use astrid_manifest::Signer;
 use astrid_resolver::plan::document::{
-    Action, ArtifactState, Change, Confirmation, DisclosedChange, EnforcedChange, Evidence, Need, PlanDocument, State,
+    Action, ArtifactState, Change, Confirmation, DisclosedChange, EnforcedChange, Evidence, Need,
+    PlanDocument, State,
 };
 
 use super::safe;
@@ -150,7 +151,8 @@ fn changes(out: &mut String, document: &PlanDocument) {
         return;
     }
     block(out, "Changes");
-    let width = document.changes.iter().map(|change| change.subject.to_string().chars().count()).max().unwrap_or(0);
+    let width =
+        document.changes.iter().map(|change| change.subject.to_string().chars().count()).max().unwrap_or(0);
     for change in &document.changes {
         let subject = change.subject.to_string();
         let mut text = format!("{} {subject:width$}  {}", change.action.symbol(), versions(change));
@@ -210,7 +212,11 @@ fn trust(out: &mut String, document: &PlanDocument) {
         line(out, 1, &format!("{} {}  {answer}: {}", need.subject, safe(&need.version), why(need)));
         line(out, 2, &format!("content   {}", need.content));
         line(out, 2, &format!("authority {}", need.authority));
-        let mark = if need.signer.is_unsigned() { "! unsigned".to_owned() } else { format!("signer    {}", safe(&need.signer.to_string())) };
+        let mark = if need.signer.is_unsigned() {
+            "! unsigned".to_owned()
+        } else {
+            format!("signer    {}", safe(&need.signer.to_string()))
+        };
         line(out, 2, &mark);
     }
     if let Some(distro) = &trust.distro {
@@ -259,7 +265,11 @@ pub(crate) fn confirmation(confirmation: &Confirmation) -> String {
             format!("! {} is lower than {}, which was applied before: --allow-downgrade", to, from)
         }
         Confirmation::NewSigner { subject, from, to } => {
-            format!("! {subject} was signed by {} and is now by {}: --accept-new-key", safe(&from.to_string()), safe(&to.to_string()))
+            format!(
+                "! {subject} was signed by {} and is now by {}: --accept-new-key",
+                safe(&from.to_string()),
+                safe(&to.to_string())
+            )
         }
         Confirmation::Unsigned { subject } => {
             format!("! {subject} was signed before and is not now: --allow-unsigned")

@@ -24,7 +24,11 @@ pub(crate) fn summary(
         Request::Pack { need } => pack(&mut out, plan, need, &disclosures(need.subject.name())),
         Request::Capsules { distro, digest, needs } => {
             heading(&mut out, &format!("Trust summary: capsules of distro {distro}"));
-            line(&mut out, 1, "sandbox: WebAssembly; the kernel enforces what is granted here, and nothing else");
+            line(
+                &mut out,
+                1,
+                "sandbox: WebAssembly; the kernel enforces what is granted here, and nothing else",
+            );
             for need in needs {
                 facts(&mut out, plan, need);
             }
@@ -84,7 +88,9 @@ fn grants(out: &mut String, plan: &PlanDocument, needs: &[&Need]) {
         for moved in &change.widened {
             by_grant.entry(format!("▲ widened {} → {}", moved.from, moved.to)).or_default().push(name);
         }
-        secrets.extend(change.secrets.iter().map(|key| format!("! {name} would be given the stored secret {key}")));
+        secrets.extend(
+            change.secrets.iter().map(|key| format!("! {name} would be given the stored secret {key}")),
+        );
     }
     if by_grant.is_empty() {
         line(out, 1, "grants nothing new");

@@ -64,7 +64,11 @@ fn a_saved_plan_is_applied_once_and_exactly() {
     env.demo();
     env.ok(&["lock"]);
     env.ok(&["plan", "-o", "saved.plan"]);
-    assert_eq!(env.astrid(&["apply", "saved.plan", "--no-boot"]).code, 82, "a plan file is no evidence of trust");
+    assert_eq!(
+        env.astrid(&["apply", "saved.plan", "--no-boot"]).code,
+        82,
+        "a plan file is no evidence of trust"
+    );
     env.ok(&["show", "saved.plan"]);
     env.ok(&["apply", "saved.plan", "--trust", "--no-boot"]);
     let again = env.astrid(&["apply", "saved.plan", "--trust", "--no-boot"]);

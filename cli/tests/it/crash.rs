@@ -72,4 +72,5 @@ fn an_update_dies_at_every_write() {
     );
 }
 
-const PACK: &str = "schema_version: 1\nid: p\nname: P\nversion: 1.0.0\ndescription: A pack.\ncontent: {}\npermissions: []\n";
+const PACK: &str =
+    "schema_version: 1\nid: p\nname: P\nversion: 1.0.0\ndescription: A pack.\ncontent: {}\npermissions: []\n";

@@ -34,7 +34,6 @@ impl Drop for TestEnv {
 }
 
 /// What one run left behind.
-#[must_use]
 #[derive(Debug, Clone)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -150,6 +149,7 @@ impl TestEnv {
     }
 
     /// Runs the program without a terminal.
+    #[must_use]
     pub(crate) fn astrid(&self, arguments: &[&str]) -> Ran {
         self.run(arguments).go()
     }
@@ -177,7 +177,8 @@ impl TestEnv {
         static HASH: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9a-f]{64}\b").unwrap());
         static SHORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"blake3:[0-9a-f]{12}\b").unwrap());
         static PROCESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(pid|process) [0-9]+").unwrap());
-        static TIME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]+(\.[0-9]+)? ?(ms|µs)\b").unwrap());
+        static TIME: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"\b[0-9]+(\.[0-9]+)? ?(ms|µs)\b").unwrap());
         let root = self.root.path();
         let mut text = text.replace(&root.display().to_string(), "[ROOT]");
         if let Ok(real) = root.canonicalize() {
@@ -215,6 +216,7 @@ impl Run<'_> {
         self
     }
 
+    #[must_use]
     pub(crate) fn go(mut self) -> Ran {
         let input = self.input.take();
         self.command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });

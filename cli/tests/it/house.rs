@@ -123,7 +123,8 @@ fn lines_with(folders: &[&str], words: &[&str]) -> Vec<String> {
 
 #[test]
 fn pure_crates_do_no_io() {
-    let words = ["std::fs", "std::net", "std::env::", "std::process", "tokio", "SystemTime::now", "Instant::now"];
+    let words =
+        ["std::fs", "std::net", "std::env::", "std::process", "tokio", "SystemTime::now", "Instant::now"];
     let found = lines_with(&["runtime/authority/src", "resolver/manifest/src"], &words);
     // Addresses are values.
     let found: Vec<_> = found.into_iter().filter(|line| !line.contains("std::net::Ip")).collect();
@@ -167,5 +168,8 @@ fn unsafe_code_stays_in_one_module() {
         .filter(|file| std::fs::read_to_string(file).unwrap().contains("unsafe {"))
         .map(|file| file.strip_prefix(root()).unwrap().display().to_string())
         .collect();
-    assert!(opened.len() <= 1 && opened.iter().all(|file| file.starts_with("runtime/host/src/")), "{opened:?}");
+    assert!(
+        opened.len() <= 1 && opened.iter().all(|file| file.starts_with("runtime/host/src/")),
+        "{opened:?}"
+    );
 }

@@ -26,7 +26,9 @@ fn blocks(text: &str) -> Vec<Block> {
     let mut found = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((_, line)) = lines.next() {
-        let Some(mark) = line.strip_prefix("<!-- checked").and_then(|rest| rest.strip_suffix("-->")) else { continue };
+        let Some(mark) = line.strip_prefix("<!-- checked").and_then(|rest| rest.strip_suffix("-->")) else {
+            continue;
+        };
         let exit = mark.trim().strip_prefix(": exit ").map_or(0, |code| code.trim().parse().unwrap());
         let (number, fence) = lines.next().unwrap();
         assert_eq!(fence, "```console", "line {}: a checked block is a console block", number + 1);
@@ -71,7 +73,9 @@ fn matches(expected: &[String], lines: &[String]) -> bool {
         (Some((wanted, rest)), _) if wanted.trim() == "…" => {
             (0..=lines.len()).any(|skip| matches(rest, &lines[skip..]))
         }
-        (Some((wanted, wanted_rest)), Some((line, rest))) => line_matches(wanted, line) && matches(wanted_rest, rest),
+        (Some((wanted, wanted_rest)), Some((line, rest))) => {
+            line_matches(wanted, line) && matches(wanted_rest, rest)
+        }
         _ => false,
     }
 }

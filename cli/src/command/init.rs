@@ -1,0 +1,59 @@
+//! `init`: installs a distro, the embedded starter when none is named; or writes a declaration with `--here`.
+
+use astrid_resolver::resolution::Upgrade;
+use astrid_resolver::{Declaration, Target};
+use astrid_store::generation::Action;
+use serde_json::json;
+
+use super::apply::{Job, perform};
+use super::fleet;
+use crate::args::InitArgs;
+use crate::exit::{DONE, Failure, Outcome};
+use crate::session::Session;
+use crate::starter;
+
+pub(crate) fn run(session: &mut Session, args: &InitArgs) -> Outcome {
+    if args.here {
+        return here(session, &args.template);
+    }
+    let context = session.context()?;
+    let declaration = match args.source.as_ref().or(args.distro.as_ref()) {
+        Some(source) => {
+            if std::path::Path::new(source).extension().is_some_and(|extension| extension == "shuttle") {
+                return Err(Failure::invalid(format!(
+                    "`{source}`: bundles are not supported by this version"
+                ))
+                .hint("apply the folder or the repository that the bundle was sealed from"));
+            }
+            let target = Target::parse(source, &session.world.folder)?;
+            fleet::load(session, &context, &target)?
+        }
+        None => {
+            let writer = session.write_lock(&context.home, "astrid init")?;
+            starter::lay_out(&context.home, &session.disk(), starter::STARTER)?;
+            drop(writer);
+            let folder = starter::folder(&context.home, starter::STARTER);
+            Declaration::builtin(starter::text(starter::STARTER)?, None, &folder)?
+        }
+    };
+    let job = Job {
+        declaration,
+        variables: &args.variables,
+        consent: &args.consent,
+        boot: &args.boot,
+        dry_run: false,
+        upgrade: Upgrade::None,
+        made_by: Action::Apply,
+        command: "astrid init",
+        saved: None,
+    };
+    perform(session, &context, job)
+}
+
+fn here(session: &mut Session, template: &str) -> Outcome {
+    let names = starter::write_template(&session.world.folder, template)?;
+    let mut pretty: String = names.iter().map(|name| format!("+ {name}\n")).collect();
+    pretty.push_str("next: astrid plan\n");
+    session.shell.show(&json!({ "written": names }), &pretty)?;
+    Ok(DONE)
+}

@@ -1,0 +1,349 @@
+//! `trust`: review what needs it, give it in files, take it back, believe an origin.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use astrid_authority::Permission;
+use astrid_manifest::{Ack, AckFile, Subject};
+use astrid_resolver::observed::Depth;
+use astrid_resolver::plan::document::{Need, PlanDocument};
+use astrid_resolver::proposal::HomeTrust;
+use astrid_resolver::resolution::Upgrade;
+use astrid_resolver::trust::acknowledgement::Revocations;
+use astrid_resolver::trust::grant::{Prompt as _, Request};
+use astrid_resolver::trust::{Beliefs, Flags};
+use astrid_resolver::verified::{Freshness, VerifiedFleet};
+use astrid_resolver::{Clock as _, Context};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::apply::disclosures;
+use super::fleet::{self, Asked};
+use crate::args::{AckArgs, BelieveArgs, ConsentArgs, ReviewArgs, RevokeArgs, TrustVerb, VariableArgs};
+use crate::exit::{DONE, Failure, Kind, Outcome};
+use crate::prompt::{self, Person};
+use crate::render::plan::{satisfied, why};
+use crate::render::safe;
+use crate::session::Session;
+use crate::shell::count;
+
+pub(crate) fn run(session: &mut Session, verb: &TrustVerb) -> Outcome {
+    match verb {
+        TrustVerb::Review(args) => review(session, args),
+        TrustVerb::Ack(args) => ack(session, args),
+        TrustVerb::Revoke(args) => revoke(session, args),
+        TrustVerb::List => list(session),
+        TrustVerb::Believe(args) => believe(session, args),
+    }
+}
+
+fn planned(
+    session: &mut Session,
+    context: &Context,
+    path: &Path,
+    acks_of_repository: bool,
+) -> Result<(VerifiedFleet, PlanDocument), Failure> {
+    let declaration = fleet::declaration(session, context, path)?;
+    let fleet =
+        fleet::fleet(session, context, &declaration, Upgrade::None, BTreeMap::new(), Freshness::Hash)?;
+    let asked = Asked {
+        variables: &VariableArgs::default(),
+        acks_of_repository,
+        allow_empty: true,
+        look: Depth::Presence,
+    };
+    let proposal = fleet::proposal(session, context, &fleet, &asked)?;
+    let mut document = proposal.plan.document().clone();
+    if acks_of_repository {
+        // What the flag of this run lets count is no part of a plan, and is what a review is about.
+        for (need, candidate) in document.trust.needed.iter_mut().zip(proposal.plan.candidates()) {
+            if need.satisfied_by.is_none() {
+                need.satisfied_by = proposal.acknowledgements.satisfy(candidate);
+            }
+        }
+    }
+    Ok((fleet, document))
+}
+
+fn review(session: &mut Session, args: &ReviewArgs) -> Outcome {
+    let context = session.context()?;
+    let (fleet, document) = planned(session, &context, &args.path, args.acks.is_some())?;
+    let needed = &document.trust.needed;
+    let mut pretty = String::new();
+    for request in requests(&document, needed.iter().collect()) {
+        let disclosures = |id: &str| disclosures(&fleet, id);
+        pretty.push_str(crate::render::trust::summary(&document, &request, &disclosures).trim_start());
+        pretty.push('\n');
+    }
+    for need in needed {
+        let by = need.satisfied_by.as_ref().map_or("nothing yet".to_owned(), satisfied);
+        pretty.push_str(&format!("{} {}: {}; given by {by}\n", need.subject, safe(&need.version), why(need)));
+    }
+    if needed.is_empty() {
+        "nothing needs trust\n".clone_into(&mut pretty);
+    }
+    let open = needed.iter().filter(|need| need.satisfied_by.is_none()).count();
+    session.shell.show(&json!({ "trust": document.trust, "open": open }), &pretty)?;
+    Ok(DONE)
+}
+
+/// What a person is asked for `needs`: each pack on its own, the capsules together.
+fn requests<'a>(document: &'a PlanDocument, needs: Vec<&'a Need>) -> Vec<Request<'a>> {
+    let (packs, capsules): (Vec<_>, Vec<_>) =
+        needs.into_iter().partition(|need| matches!(need.subject, Subject::Pack(_)));
+    let mut requests: Vec<Request<'a>> = packs.into_iter().map(|need| Request::Pack { need }).collect();
+    if let (false, Some(trust)) = (capsules.is_empty(), &document.trust.distro) {
+        requests.push(Request::Capsules { distro: &trust.id, digest: trust.digest, needs: capsules });
+    }
+    requests
+}
+
+fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
+    let context = session.context()?;
+    let expires = args.expires.as_deref().map(expiry).transpose()?;
+    let (fleet, document) = planned(session, &context, Path::new("."), false)?;
+    let wanted = chosen(&document, &args.subjects)?;
+    let folder = fleet.declaration().folder().map(|folder| folder.join("trust"));
+    let folder =
+        folder.ok_or_else(|| Failure::failed("a distro that was fetched has no trust/ to write into"))?;
+    if wanted.is_empty() {
+        session.shell.note("nothing needs an acknowledgement");
+        return Ok(DONE);
+    }
+    let consent = ConsentArgs { trust: args.trust.clone(), ..ConsentArgs::default() };
+    let flags = super::apply::flags(&consent)?;
+    let now = context.clock.now();
+    if expires.is_some_and(|end| end <= now) {
+        return Err(Failure::usage("--expires lies in the past"));
+    }
+    let asks = session.world.interactive && !session.shell.for_programs();
+    for request in requests(&document, wanted.clone()) {
+        if flagged(&flags, &request) {
+            continue;
+        }
+        if !asks {
+            return Err(Failure::new(
+                Kind::TrustRequired,
+                "nobody can be asked here, and nothing was acknowledged",
+            )
+            .because(
+                wanted.iter().map(|need| format!("{} {} ({})", need.subject, need.version, need.content)),
+            )
+            .hint("review it with `astrid trust review`, then pass --trust=SUBJECT@DIGEST"));
+        }
+        let disclosures = |id: &str| disclosures(&fleet, id);
+        let mut person = Person { shell: &mut session.shell, disclosures: &disclosures };
+        let typed = person.ask(&document, &request)?;
+        if typed.is_none_or(|typed| typed.trim() != request.expected()) {
+            return Err(Failure::failed("Cancelled.").hint(format!("type exactly `{}`", request.expected())));
+        }
+    }
+    let mut written = Vec::new();
+    for need in &wanted {
+        let ack = Ack {
+            subject: need.subject.clone(),
+            version: need.version.clone(),
+            content: need.content,
+            authority: need.authority,
+            signer: need.signer.clone(),
+            permissions: permissions(&fleet, &need.subject)?,
+            by: context.caller.clone(),
+            at: now,
+            expires,
+            signature: None,
+            place: astrid_manifest::Position::default(),
+        };
+        written.push(write_ack(session, &folder, ack)?);
+    }
+    let names: Vec<String> = written.iter().map(|path| format!("trust/{path}")).collect();
+    let pretty = format!("{} written: {}\n", count(names.len(), "file"), names.join(", "));
+    session.shell.show(&json!({ "written": names }), &pretty)?;
+    session.shell.note("they count from a believed origin, or with --acks=repository");
+    Ok(DONE)
+}
+
+fn flagged(flags: &Flags, request: &Request<'_>) -> bool {
+    flags.trust_all
+        || match request {
+            Request::Pack { need } => flags.trusts(&need.subject, need.content),
+            Request::Capsules { distro, digest, needs } => {
+                flags.trusts(&Subject::Distro((*distro).clone()), *digest)
+                    || needs.iter().all(|need| flags.trusts(&need.subject, need.content))
+            }
+            Request::ReplaceDistro { .. } => false,
+        }
+}
+
+fn expiry(text: &str) -> Result<Timestamp, Failure> {
+    let time = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse());
+    time.map_err(|_| {
+        Failure::usage(format!("`--expires {}` is no date", safe(text))).hint("write it as 2027-05-20")
+    })
+}
+
+/// The needs that are named; without names, those that nothing satisfies yet.
+fn chosen<'a>(document: &'a PlanDocument, names: &[String]) -> Result<Vec<&'a Need>, Failure> {
+    let needed = &document.trust.needed;
+    if names.is_empty() {
+        return Ok(needed.iter().filter(|need| need.satisfied_by.is_none()).collect());
+    }
+    let mut found = Vec::new();
+    for name in names {
+        let of_distro =
+            document.trust.distro.as_ref().is_some_and(|distro| *name == format!("distro:{}", distro.id));
+        let before = found.len();
+        found.extend(needed.iter().filter(|need| {
+            need.subject.to_string() == *name
+                || need.subject.name() == name
+                || of_distro && matches!(need.subject, Subject::Capsule(_))
+        }));
+        if found.len() == before {
+            return Err(Failure::failed(format!("`{}` needs no trust", safe(name)))
+                .hint("`astrid trust review` shows what does"));
+        }
+    }
+    Ok(found)
+}
+
+fn permissions(fleet: &VerifiedFleet, subject: &Subject) -> Result<Vec<Permission>, Failure> {
+    match subject {
+        Subject::Pack(id) => match fleet.pack(id) {
+            Some(pack) => Ok(pack.manifest()?.permissions.clone()),
+            None => Ok(Vec::new()),
+        },
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The name of the file for a subject: anything but `[A-Za-z0-9_.-]` percent-encoded.
+fn file_name(subject: &Subject) -> String {
+    let mut name = String::new();
+    for byte in format!("{}-{}", subject.kind(), subject.name()).bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-') {
+            name.push(char::from(byte));
+        } else {
+            name.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    name + ".toml"
+}
+
+/// Puts an acknowledgement into its file, in place of older ones of the same content.
+fn write_ack(session: &Session, folder: &Path, ack: Ack) -> Result<String, Failure> {
+    let name = file_name(&ack.subject);
+    let path: PathBuf = folder.join(&name);
+    let mut file = match std::fs::read_to_string(&path) {
+        Ok(text) => AckFile::parse(&format!("trust/{name}"), &text).map_err(Failure::diagnostics)?.value,
+        Err(_) => AckFile { acks: Vec::new() },
+    };
+    file.acks.retain(|other| other.subject != ack.subject || other.content != ack.content);
+    file.acks.push(ack);
+    std::fs::create_dir_all(folder)?;
+    session.disk().write_atomic(&path, file.to_toml().as_bytes(), 0o644)?;
+    Ok(name)
+}
+
+fn revoke(session: &mut Session, args: &RevokeArgs) -> Outcome {
+    let context = session.context()?;
+    let subject: Subject = args.subject.parse().map_err(|_| {
+        Failure::usage(format!("`{}` is no subject", safe(&args.subject)))
+            .hint("write pack:ID, capsule:NAME or distro:ID")
+    })?;
+    let writer = session.write_lock(&context.home, "astrid trust revoke")?;
+    let mut revocations = HomeTrust::read(&context)?.revocations;
+    revocations.revoke(subject.clone(), None, context.clock.now());
+    let path = context.home.trust().join(Revocations::FILE);
+    session.disk().write_atomic(&path, revocations.write()?.as_bytes(), 0o600)?;
+    drop(writer);
+    let pretty =
+        format!("trust in {subject} is taken back; what runs goes on running until the next apply\n");
+    session.shell.show(&json!({ "revoked": subject }), &pretty)?;
+    Ok(DONE)
+}
+
+fn list(session: &mut Session) -> Outcome {
+    let context = session.context()?;
+    let trust = HomeTrust::read(&context)?;
+    let current = astrid_resolver::apply::current(&context)?;
+    let of_generation = match &current {
+        Some(current) => match current.generation.read(astrid_store::generation::Part::Acknowledgements)? {
+            Some(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                AckFile::parse("acks.toml", &text).map_err(Failure::diagnostics)?.value.acks
+            }
+            None => Vec::new(),
+        },
+        None => Vec::new(),
+    };
+    let mut pretty = String::new();
+    let mut documents = Vec::new();
+    let own = trust.acks.iter().flat_map(|(name, file)| file.acks.iter().map(move |ack| (name.clone(), ack)));
+    let number = current.as_ref().map(|current| current.generation.number().get()).unwrap_or_default();
+    let given = of_generation.iter().map(|ack| (format!("generation {number}"), ack));
+    for (place, ack) in own.chain(given) {
+        pretty.push_str(&format!("{} {}  {}\n", ack.subject, safe(&ack.version), ack.content));
+        pretty.push_str(&format!("  by {} at {}, in {place}\n", safe(&ack.by), ack.at));
+        documents.push(json!({
+            "subject": ack.subject, "version": ack.version, "content": ack.content, "authority": ack.authority,
+            "signer": ack.signer.to_string(), "by": ack.by, "at": ack.at.to_string(),
+            "expires": ack.expires.map(|end| end.to_string()), "in": place,
+        }));
+    }
+    for belief in trust.beliefs.recorded() {
+        pretty.push_str(&format!(
+            "believes {} (distro {}, since {})\n",
+            safe(&belief.origin),
+            belief.distro,
+            belief.at
+        ));
+    }
+    for revocation in trust.revocations.list() {
+        pretty.push_str(&format!("revoked {} at {}\n", revocation.subject, revocation.at));
+    }
+    if pretty.is_empty() {
+        "nothing is acknowledged, believed or revoked\n".clone_into(&mut pretty);
+    }
+    let document = json!({
+        "acknowledged": documents,
+        "believed": trust.beliefs.recorded(),
+        "revoked": trust.revocations.list(),
+    });
+    session.shell.show(&document, &pretty)?;
+    Ok(DONE)
+}
+
+fn believe(session: &mut Session, args: &BelieveArgs) -> Outcome {
+    let context = session.context()?;
+    let declaration = fleet::declaration(session, &context, &args.path)?;
+    let origin = declaration.origin().identity();
+    let id = declaration.distro().header.id.clone();
+    if !session.world.interactive {
+        return Err(Failure::usage("an origin is believed at a terminal, by a person").hint(format!(
+            "or list it in etc/policy.toml of the home:\n[[believe]]\norigin = \"{origin}\""
+        )));
+    }
+    session.shell.say(&format!(
+        "Distro {id} comes from {}\nIf it is believed, its acknowledgements and its policy count at this home, now and later.",
+        safe(&origin)
+    ));
+    let typed =
+        prompt::text(&mut session.shell, &format!("Type `believe {id}` to go on: "))?.unwrap_or_default();
+    let mut beliefs: Beliefs = HomeTrust::read(&context)?.beliefs;
+    let text = beliefs.accept(&origin, &id, &typed, context.clock.now())?;
+    let writer = session.write_lock(&context.home, "astrid trust believe")?;
+    session.disk().write_atomic(&context.home.trust().join(Beliefs::FILE), text.as_bytes(), 0o600)?;
+    drop(writer);
+    session.shell.note(&format!("{} is believed", safe(&origin)));
+    Ok(DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_are_plain() {
+        assert_eq!(file_name(&"pack:media_tools".parse().unwrap()), "pack-media_tools.toml");
+        assert_eq!(file_name(&"capsule:fs".parse().unwrap()), "capsule-fs.toml");
+    }
+}
