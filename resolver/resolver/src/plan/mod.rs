@@ -5,6 +5,7 @@
 
 mod canonical;
 mod compute;
+mod difference;
 pub mod document;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -55,11 +55,11 @@ pub fn revoke(
     context: &Context,
     _writer: &WriterLock,
     subject: &Subject,
-    content: Option<Digest>,
+    only: Option<Digest>,
 ) -> Result<usize> {
     let disk = context.store.disk();
     let mut revocations = HomeTrust::read(context)?.revocations;
-    revocations.revoke(subject.clone(), content, context.clock.now());
+    revocations.revoke(subject.clone(), only, context.clock.now());
     // First the refusal, then the clearing up: a crash in between still refuses.
     let text = revocations.write()?;
     disk.write_atomic(&context.home.trust().join(Revocations::FILE), text.as_bytes(), 0o600)?;
@@ -68,7 +68,7 @@ pub fn revoke(
     let Some(text) = read(&path)? else { return Ok(0) };
     let mut file = AckFile::parse(&format!("trust/{name}"), &text).map_err(Error::from)?.value;
     let before = file.acks.len();
-    file.acks.retain(|own| own.subject != *subject || content.is_some_and(|content| own.content != content));
+    file.acks.retain(|own| own.subject != *subject || only.is_some_and(|only| own.content != only));
     let removed = before - file.acks.len();
     if file.acks.is_empty() {
         disk.remove_file(&path)?;

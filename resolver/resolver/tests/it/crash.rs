@@ -88,7 +88,11 @@ fn a_single_failing_write_is_repaired_or_told() {
         let applied = machine.apply(&trust_all());
         let number = check(&mut machine, at);
         if let Ok(applied) = &applied {
-            assert_eq!(applied.generation.map(|number| number.get()), Some(number), "fault {at}");
+            assert_eq!(
+                applied.generation.map(astrid_store::GenerationNumber::get),
+                Some(number),
+                "fault {at}"
+            );
         } else {
             assert_eq!(number, 1, "fault {at}: what fails changes nothing");
         }
