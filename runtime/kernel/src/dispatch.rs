@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use astrid_authority::{CapsuleName, PrincipalId, TopicPattern};
 use astrid_bus::{Bus, Delivered, Event, Handler, HandlerIndex, Observer, PublishError, SourceId};
@@ -134,6 +134,12 @@ impl<I: Invoke> Dispatcher<I> {
         }))
     }
 
+    /// Takes every event of `bus` from now on, for as long as this dispatcher is kept.
+    pub fn attach(&self, bus: &Bus) {
+        // The calls hold the bus; were the bus to hold them, neither would ever be let go.
+        bus.observe(Arc::new(Attached(Arc::downgrade(&self.0))));
+    }
+
     /// What makes the calls.
     pub fn invoker(&self) -> &I {
         &self.0.invoke
@@ -246,8 +252,18 @@ impl<I: Invoke> Dispatcher<I> {
     }
 }
 
-impl<I: Invoke> Observer for Dispatcher<I> {
+/// A dispatcher, as the bus knows it.
+struct Attached<I>(Weak<Shared<I>>);
+
+impl<I: Invoke> Observer for Attached<I> {
     fn observe(&self, event: &Arc<Event>) -> usize {
+        self.0.upgrade().map_or(0, |shared| Dispatcher(shared).take(event))
+    }
+}
+
+impl<I: Invoke> Dispatcher<I> {
+    /// Enqueues the calls of an event; says how many there are.
+    fn take(&self, event: &Arc<Event>) -> usize {
         let found: Vec<Handler> = {
             let handlers = self.0.handlers.read().unwrap_or_else(PoisonError::into_inner);
             handlers.matching(&event.topic).into_iter().cloned().collect()
@@ -331,7 +347,7 @@ mod tests {
         let bus = Bus::new(BusLimits::default());
         script.bus.set(bus.clone()).ok().unwrap();
         let dispatcher = Dispatcher::new(Arc::clone(&script), Handle::current());
-        bus.observe(Arc::new(dispatcher.clone()));
+        dispatcher.attach(&bus);
         let mut by_capsule: HashMap<CapsuleName, Vec<_>> = HashMap::new();
         for (pattern, capsule, action, priority) in handlers {
             let capsule: CapsuleName = capsule.parse().unwrap();

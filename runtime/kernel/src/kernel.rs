@@ -209,7 +209,7 @@ impl Kernel {
         let store = Store::new(home, disk);
         let fleet = Arc::new(Fleet::new(store.clone(), engine, host_ports, directory, owner.clone()));
         let dispatcher = Dispatcher::new(Arc::clone(&fleet), Handle::current());
-        bus.observe(Arc::new(dispatcher.clone()));
+        dispatcher.attach(&bus);
         let connections = Arc::new(Connections::default());
         bus.observe(Arc::new(Egress(Arc::clone(&connections))));
 

@@ -221,12 +221,15 @@ impl Member {
             Ok(_) => return Answer::Failed(format!("`{}` has no component to call", self.spec.name)),
             Err(reason) => return Answer::Failed(format!("`{}` is not loaded: {reason}", self.spec.name)),
         };
-        if let Some(left) = lock(&self.crashes).held(clock.monotonic_ns()) {
+        let (held, in_a_row) = {
+            let crashes = lock(&self.crashes);
+            (crashes.held(clock.monotonic_ns()), crashes.in_a_row())
+        };
+        if let Some(left) = held {
+            let seconds = left.as_secs() + 1;
             return Answer::Failed(format!(
-                "`{}` crashed {} times in a row; it is tried again in {} s",
-                self.spec.name,
-                lock(&self.crashes).in_a_row(),
-                left.as_secs() + 1
+                "`{}` crashed {in_a_row} times in a row; it is tried again in {seconds} s",
+                self.spec.name
             ));
         }
         let _active = Active::begin(&self.active);
