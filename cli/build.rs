@@ -20,12 +20,8 @@ fn main() -> std::io::Result<()> {
         files.sort();
         for file in files {
             // Writing to a string can't fail.
-            let _ = writeln!(
-                text,
-                "    ({distro:?}, {:?}, include_bytes!({:?})),",
-                file.display().to_string(),
-                folder.join(&file)
-            );
+            let (inside, whole) = (file.display().to_string(), folder.join(&file).display().to_string());
+            let _ = writeln!(text, "    ({distro:?}, {inside:?}, include_bytes!({whole:?})),");
         }
     }
     text.push_str("];\n");

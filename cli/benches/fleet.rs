@@ -8,6 +8,14 @@
 //! Milliseconds depend on the machine; the ratios are what is compared. Limits are generous, because
 //! a machine that runs tests is never quiet.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark that can't go on has failed, and prints what it measured"
+)]
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;

@@ -148,11 +148,6 @@ impl Failure {
         self
     }
 
-    /// A failure whose message is on the screen already.
-    pub(crate) fn told(kind: Kind) -> Self {
-        Self { told: true, ..Self::new(kind, "") }
-    }
-
     /// Complaints about files, all at once.
     pub(crate) fn diagnostics(complaints: impl IntoIterator<Item = astrid_manifest::Diagnostic>) -> Self {
         let diagnostics: Vec<_> = complaints.into_iter().collect();

@@ -82,14 +82,15 @@ impl Session {
         Ok(context)
     }
 
-    /// Who runs this, as `name <mail>`: git's variables when they are set, else the login name.
+    /// Who runs this, as `name <mail>`: what git would write, else the login name.
     pub(crate) fn caller(&self) -> String {
-        let variable = |name: &str| self.world.variable(name);
-        let name = variable("GIT_AUTHOR_NAME").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
-        let name = name.unwrap_or("unknown");
-        match variable("GIT_AUTHOR_EMAIL").or_else(|| variable("EMAIL")) {
+        let variable = |name: &str| self.world.variable(name).map(str::to_owned);
+        let (own_name, own_mail) = self.world.git_identity();
+        let name = variable("GIT_AUTHOR_NAME").or(own_name).or_else(|| variable("USER"));
+        let name = name.or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned());
+        match variable("GIT_AUTHOR_EMAIL").or(own_mail).or_else(|| variable("EMAIL")) {
             Some(mail) => format!("{name} <{mail}>"),
-            None => name.to_owned(),
+            None => name,
         }
     }
 

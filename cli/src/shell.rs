@@ -79,6 +79,7 @@ pub(crate) fn paint(style: Style, text: &str) -> String {
 }
 
 /// What is printed, and how.
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the streams")]
 pub(crate) struct Shell {
     out: AutoStream<std::io::Stdout>,
     err: AutoStream<std::io::Stderr>,

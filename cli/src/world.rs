@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use astrid_resolver::{Clock, Entropy};
+use astrid_store::Home;
 use jiff::Timestamp;
 
 use crate::exit::Failure;
@@ -100,13 +101,47 @@ impl World {
 
     /// Where packs are served: `$XDG_DATA_HOME/astrid/packs`, or `~/.local/share/astrid/packs`.
     pub(crate) fn packs_root(&self, home: &Path) -> PathBuf {
-        let data = self
-            .variable("XDG_DATA_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .or_else(|| self.user_home().map(|user| user.join(".local/share")));
-        data.map_or_else(|| home.join("packs"), |data| data.join("astrid/packs"))
+        let data = self.variable("XDG_DATA_HOME").map(Path::new);
+        match self.user_home() {
+            Some(user) => Home::default_packs_root(data, &user),
+            None => data
+                .filter(|data| data.is_absolute())
+                .map_or_else(|| home.join("packs"), |data| data.join("astrid/packs")),
+        }
     }
+
+    /// Name and mail of the user's own git configuration, as far as it says them.
+    pub(crate) fn git_identity(&self) -> (Option<String>, Option<String>) {
+        let own = self.user_home().map(|home| home.join(".gitconfig"));
+        let configured = self.variable("XDG_CONFIG_HOME").map(PathBuf::from);
+        let configured = configured.or_else(|| self.user_home().map(|home| home.join(".config")));
+        let files = [own, configured.map(|folder| folder.join("git/config"))];
+        let mut found = (None, None);
+        for text in files.into_iter().flatten().filter_map(|file| std::fs::read_to_string(file).ok()) {
+            let (name, mail) = user_section(&text);
+            found = (found.0.or(name), found.1.or(mail));
+        }
+        found
+    }
+}
+
+/// `name` and `email` of `[user]`.
+fn user_section(text: &str) -> (Option<String>, Option<String>) {
+    let mut found = (None, None);
+    let mut in_user = false;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            in_user = line.eq_ignore_ascii_case("[user]");
+        } else if let (true, Some((key, value))) = (in_user, line.split_once('=')) {
+            let value = value.trim().trim_matches('"').to_owned();
+            match key.trim().to_ascii_lowercase().as_str() {
+                "name" if !value.is_empty() => found.0 = Some(value),
+                "email" if !value.is_empty() => found.1 = Some(value),
+                _ => {}
+            }
+        }
+    }
+    found
 }
 
 /// The clock of the system; in debug builds `ASTRID_TEST_NOW` (RFC 3339) stops it.
@@ -150,5 +185,18 @@ impl Entropy for SystemEntropy {
             }
             None => getrandom::fill(bytes).map_err(std::io::Error::other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_says_who_somebody_is() {
+        let text =
+            "[core]\n\tname = no\n[user]\n\tname = Ada\n\temail = \"ada@example.org\"\n[alias]\nname = no\n";
+        assert_eq!(user_section(text), (Some("Ada".to_owned()), Some("ada@example.org".to_owned())));
+        assert_eq!(user_section("[user]\nname =\n"), (None, None));
     }
 }

@@ -143,7 +143,7 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
     told(session, &applied);
     let kernel = kernel::after_switch(session, context, job.boot, fleet.lock())?;
     let result = json!({
-        "generation": applied.generation.map(|number| number.get()),
+        "generation": applied.generation.map(GenerationNumber::get),
         "changed": applied.changed,
         "summary": document.summary(),
         "plan": document,

@@ -32,7 +32,7 @@ fn check(session: &mut Session, args: &CapsuleCheckArgs) -> Outcome {
     let findings = astrid_build::check(&folder).map_err(|error| match error {
         CheckError::Project(error) => project(error),
         CheckError::Scan(error) => Failure::invalid(error.to_string()),
-        error => Failure::failed(error.to_string()),
+        error @ CheckError::File { .. } => Failure::failed(error.to_string()),
     })?;
     let errors = findings.iter().filter(|one| one.severity == Severity::Error).count();
     let total = findings.len();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::{GcArgs, HistoryArgs, VerifyArgs};
 use crate::exit::{DONE, Failure, Kind, Outcome};
-use crate::render::safe;
+use crate::render::{put, safe};
 use crate::session::Session;
 use crate::shell::{count, size, table};
 
@@ -63,6 +63,11 @@ fn text(value: &Value, key: &str) -> String {
     }
 }
 
+/// A time for people: fractions of seconds say nothing to them.
+fn whole_seconds(time: &str) -> String {
+    time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_owned(), |time| format!("{time:.0}"))
+}
+
 fn all(session: &Session) -> Result<Vec<Value>, Failure> {
     let generations = Generations::new(session.home()?, session.disk());
     let current = generations.current_number()?;
@@ -95,44 +100,36 @@ pub(crate) fn list(session: &mut Session) -> Outcome {
     let pretty = if rows.is_empty() {
         "no generation yet\n".to_owned()
     } else {
-        table(&["GENERATION", "CREATED", "DISTRO", "CAPSULES", "PACKS", "BY"], &rows)
+        table(&["GENERATION", "CREATED", "DISTRO", "CAPSULES", "PACKS", "WHY"], &rows)
     };
     session.shell.show(&json!({ "generations": found }), &pretty)?;
     Ok(DONE)
 }
 
-/// `history`
+/// `history`: every switch, also those back.
 pub(crate) fn history(session: &mut Session, args: &HistoryArgs) -> Outcome {
-    let mut found = all(session)?;
-    found.reverse();
-    found.truncate(args.last.unwrap_or(usize::MAX));
-    let mut pretty = String::new();
-    for one in &found {
-        let mark = if one["current"] == true { " (current)" } else { "" };
-        let action: Action = serde_json::from_value(one["action"].clone())
-            .map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
-        let parent = match &one["parent"] {
-            Value::Null => String::new(),
-            parent => format!(" on {parent}"),
-        };
-        pretty.push_str(&format!(
-            "{}{mark}  {}  {}\n  {} {}, {} capsules, {} packs{parent}\n  from {}{}\n",
-            text(one, "generation"),
-            text(one, "created"),
-            action_word(action),
-            text(one, "distro"),
-            text(one, "version"),
-            text(one, "capsules"),
-            text(one, "packs"),
-            text(one, "origin"),
-            one["commit"].as_str().map_or_else(String::new, |commit| format!(" at {}", safe(commit))),
-        ));
-        pretty.push_str(&format!("  by {}\n", text(one, "by")));
-    }
-    if pretty.is_empty() {
-        "nothing was applied yet\n".clone_into(&mut pretty);
-    }
-    session.shell.show(&json!({ "history": found }), &pretty)?;
+    let mut entries = astrid_resolver::history::history(&session.home()?)?;
+    entries.reverse();
+    entries.truncate(args.last.unwrap_or(usize::MAX));
+    let rows: Vec<Vec<String>> = entries
+        .iter()
+        .map(|entry| {
+            let from = entry.from.map_or_else(|| "∅".to_owned(), |number| number.to_string());
+            vec![
+                format!("{:.0}", entry.at),
+                format!("{from} → {}", entry.to),
+                entry.distro.to_string(),
+                action_word(entry.action).to_owned(),
+                safe(&entry.by),
+            ]
+        })
+        .collect();
+    let pretty = if rows.is_empty() {
+        "nothing was applied yet\n".to_owned()
+    } else {
+        table(&["AT", "GENERATION", "DISTRO", "WHY", "BY"], &rows)
+    };
+    session.shell.show(&json!({ "history": entries }), &pretty)?;
     Ok(DONE)
 }
 
@@ -186,14 +183,15 @@ fn collected_text(collected: &Collected, generations: &[u64], removed: bool) -> 
     let mut text = String::new();
     if !generations.is_empty() {
         let numbers: Vec<String> = generations.iter().map(u64::to_string).collect();
-        text.push_str(&format!("{verb} generations {}\n", numbers.join(", ")));
+        put!(text, "{verb} generations {}\n", numbers.join(", "));
     }
-    text.push_str(&format!(
+    put!(
+        text,
         "{verb} {} ({}); {} in use\n",
         count(files, "file"),
         size(collected.bytes()),
         count(collected.kept, "blob")
-    ));
+    );
     if !removed {
         text.push_str("pass --force to remove them\n");
     }

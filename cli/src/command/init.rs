@@ -17,24 +17,19 @@ pub(crate) fn run(session: &mut Session, args: &InitArgs) -> Outcome {
         return here(session, &args.template);
     }
     let context = session.context()?;
-    let declaration = match args.source.as_ref().or(args.distro.as_ref()) {
-        Some(source) => {
-            if std::path::Path::new(source).extension().is_some_and(|extension| extension == "shuttle") {
-                return Err(Failure::invalid(format!(
-                    "`{source}`: bundles are not supported by this version"
-                ))
+    let declaration = if let Some(source) = args.source.as_ref().or(args.distro.as_ref()) {
+        if std::path::Path::new(source).extension().is_some_and(|extension| extension == "shuttle") {
+            return Err(Failure::invalid(format!("`{source}`: bundles are not supported by this version"))
                 .hint("apply the folder or the repository that the bundle was sealed from"));
-            }
-            let target = Target::parse(source, &session.world.folder)?;
-            fleet::load(session, &context, &target)?
         }
-        None => {
-            let writer = session.write_lock(&context.home, "astrid init")?;
-            starter::lay_out(&context.home, &session.disk(), starter::STARTER)?;
-            drop(writer);
-            let folder = starter::folder(&context.home, starter::STARTER);
-            Declaration::builtin(starter::text(starter::STARTER)?, None, &folder)?
-        }
+        let target = Target::parse(source, &session.world.folder)?;
+        fleet::load(session, &context, &target)?
+    } else {
+        let writer = session.write_lock(&context.home, "astrid init")?;
+        starter::lay_out(&context.home, &session.disk(), starter::STARTER)?;
+        drop(writer);
+        let folder = starter::folder(&context.home, starter::STARTER);
+        Declaration::builtin(starter::text(starter::STARTER)?, None, &folder)?
     };
     let job = Job {
         declaration,
@@ -52,8 +47,7 @@ pub(crate) fn run(session: &mut Session, args: &InitArgs) -> Outcome {
 
 fn here(session: &mut Session, template: &str) -> Outcome {
     let names = starter::write_template(&session.world.folder, template)?;
-    let mut pretty: String = names.iter().map(|name| format!("+ {name}\n")).collect();
-    pretty.push_str("next: astrid plan\n");
+    let pretty = format!("+ {}\nnext: astrid plan\n", names.join("\n+ "));
     session.shell.show(&json!({ "written": names }), &pretty)?;
     Ok(DONE)
 }

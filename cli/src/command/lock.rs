@@ -87,12 +87,11 @@ fn read(session: &Session, path: &Path) -> Result<Lock, Failure> {
 }
 
 fn diff(session: &mut Session, args: &LockDiffArgs) -> Outcome {
-    let before = match &args.before {
-        Some(path) => Some(read(session, path)?),
-        None => {
-            let current = Generations::new(session.home()?, session.disk()).current()?;
-            current.as_ref().map(generations::lock_of).transpose()?
-        }
+    let before = if let Some(path) = &args.before {
+        Some(read(session, path)?)
+    } else {
+        let current = Generations::new(session.home()?, session.disk()).current()?;
+        current.as_ref().map(generations::lock_of).transpose()?
     };
     let after = read(session, args.after.as_deref().unwrap_or(Path::new("Distro.lock")))?;
     let changes = lock_diff(before.as_ref(), &after);

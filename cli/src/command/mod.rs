@@ -50,14 +50,16 @@ pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
         Some(Verb::Gc(args)) => generations::gc(session, &args),
         Some(Verb::Verify(args)) => generations::verify(session, &args),
         Some(Verb::Version) => version::run(session),
-        Some(Verb::Completions { shell }) => completions(session, shell),
+        Some(Verb::Completions { shell }) => {
+            completions(session, shell);
+            Ok(DONE)
+        }
         _ => Ok(DONE),
     }
 }
 
-fn completions(session: &mut Session, shell: clap_complete::Shell) -> Outcome {
+fn completions(session: &mut Session, shell: clap_complete::Shell) {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "astrid", &mut script);
     session.shell.data(&String::from_utf8_lossy(&script));
-    Ok(DONE)
 }

@@ -1,5 +1,6 @@
 //! `plan`, `show` and `diff`: what would change, and what differs. Nothing here changes anything.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use astrid_manifest::Lock;
@@ -14,9 +15,9 @@ use serde_json::json;
 use super::apply::{render_plan, saved_plan};
 use super::fleet::{self, Asked};
 use super::{generations, lock};
-use crate::args::{DiffArgs, PlanArgs, ShowArgs, VariableArgs};
+use crate::args::{DiffArgs, PlanArgs, ShowArgs};
 use crate::exit::{DONE, Failure, Outcome, PENDING};
-use crate::render::{self, safe};
+use crate::render::{self, put, safe};
 use crate::session::Session;
 
 /// `plan`
@@ -80,19 +81,14 @@ fn show_entries(session: &mut Session, lock: &Lock) -> Outcome {
     let mut pretty = format!("{} {}\n", lock.distro.id, lock.distro.version);
     for change in &changes {
         if let Some(facts) = &change.after {
-            pretty.push_str(&format!(
-                "  {} {}  {}\n",
-                change.member,
-                safe(&facts.version),
-                safe(&facts.source)
-            ));
-            pretty.push_str(&format!("    content   {}\n    authority {}\n", facts.content, facts.authority));
+            put!(pretty, "  {} {}  {}\n", change.member, safe(&facts.version), safe(&facts.source));
+            put!(pretty, "    content   {}\n    authority {}\n", facts.content, facts.authority);
             let mark = if facts.signer.is_unsigned() {
                 "! unsigned".to_owned()
             } else {
                 format!("signer    {}", facts.signer)
             };
-            pretty.push_str(&format!("    {mark}\n"));
+            put!(pretty, "    {mark}\n");
         }
     }
     let entries: Vec<_> = changes
@@ -112,16 +108,8 @@ fn show_entries(session: &mut Session, lock: &Lock) -> Outcome {
 fn show_distro(session: &mut Session, typed: &Path) -> Outcome {
     let context = session.context()?;
     let declaration = fleet::declaration(session, &context, typed)?;
-    let none = VariableArgs::default();
-    let fleet = fleet::fleet(
-        session,
-        &context,
-        &declaration,
-        Upgrade::None,
-        Default::default(),
-        Freshness::StatCache,
-    )?;
-    let _ = none;
+    let fleet =
+        fleet::fleet(session, &context, &declaration, Upgrade::None, BTreeMap::new(), Freshness::StatCache)?;
     show_entries(session, fleet.lock())
 }
 
@@ -145,13 +133,13 @@ fn show_artifact(session: &mut Session, name: &str) -> Outcome {
     let authority = authority_of(session, bare)?;
     let mut pretty = String::new();
     if let Some(facts) = &change.after {
-        pretty.push_str(&format!("{} {}\n", change.member, safe(&facts.version)));
-        pretty.push_str(&format!("source    {}\n", safe(&facts.source)));
+        put!(pretty, "{} {}\n", change.member, safe(&facts.version));
+        put!(pretty, "source    {}\n", safe(&facts.source));
         if let Some(pack) = &change.pack {
-            pretty.push_str(&format!("pack      {pack}\n"));
+            put!(pretty, "pack      {pack}\n");
         }
-        pretty.push_str(&format!("signer    {}\n", facts.signer));
-        pretty.push_str(&format!("content   {}\nauthority {}\n", facts.content, facts.authority));
+        put!(pretty, "signer    {}\n", facts.signer);
+        put!(pretty, "content   {}\nauthority {}\n", facts.content, facts.authority);
     }
     pretty.push_str(&authority.0);
     let entry = lock::entry_json(&change);
@@ -173,18 +161,18 @@ fn authority_of(session: &Session, name: &str) -> Result<(String, serde_json::Va
     let mut text = String::new();
     if let Some(enforced) = recorded.enforced.get(name) {
         text.push_str("authority of the capsule (the kernel enforces it)\n");
-        for grant in enforced.granted.iter() {
-            text.push_str(&format!("  {}\n", safe(&grant.to_string())));
+        for grant in render::grants::lines(enforced.granted.iter()) {
+            put!(text, "  {grant}\n");
         }
-        for grant in enforced.unused.iter() {
-            text.push_str(&format!("  unused: {}\n", safe(&grant.to_string())));
+        for grant in render::grants::lines(enforced.unused.iter()) {
+            put!(text, "  unused: {grant}\n");
         }
         return Ok((text, json!({ "enforced": enforced.granted, "unused": enforced.unused })));
     }
     if let Some(permissions) = recorded.disclosed.get(name) {
         text.push_str("disclosed by the pack (nothing enforces it: it runs with all your rights)\n");
         for permission in permissions {
-            text.push_str(&format!("  {}\n", render::plan::disclosed(permission)));
+            put!(text, "  {}\n", render::plan::disclosed(permission));
         }
         return Ok((text, json!({ "disclosed": permissions })));
     }
@@ -222,7 +210,7 @@ pub(crate) fn diff(session: &mut Session, args: &DiffArgs) -> Outcome {
                 &context,
                 &declaration,
                 Upgrade::None,
-                Default::default(),
+                BTreeMap::new(),
                 Freshness::StatCache,
             )?;
             (fleet.lock().clone(), "this folder".to_owned())

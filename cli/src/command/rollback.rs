@@ -62,7 +62,7 @@ pub(crate) fn run(session: &mut Session, args: &RollbackArgs) -> Outcome {
         None => serde_json::Value::Null,
     };
     let result = json!({
-        "generation": applied.generation.map(|number| number.get()),
+        "generation": applied.generation.map(GenerationNumber::get),
         "changed": applied.changed,
         "summary": document.summary(),
         "kernel": kernel,

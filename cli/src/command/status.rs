@@ -1,15 +1,17 @@
 //! `status`: what is applied, whether it is in sync, and whether the kernel runs. Works when nothing does.
 
+use std::collections::BTreeMap;
+
 use astrid_authority::Digest;
 use astrid_resolver::drift::{Comparison, compare};
 use astrid_resolver::lock_state::{LockState, lock_state};
-use astrid_resolver::observed::{Depth, ObservedKernel, observe};
+use astrid_resolver::observed::{Current, Depth, ObservedKernel, observe};
 use astrid_resolver::{Context, Declaration, Target};
 use serde_json::{Value, json};
 
 use super::generations::action_word;
 use crate::exit::{DONE, Failure, Outcome};
-use crate::render::safe;
+use crate::render::{put, safe};
 use crate::session::Session;
 use crate::shell::{count, paint, style};
 
@@ -23,71 +25,75 @@ pub(crate) fn run(session: &mut Session) -> Outcome {
     let context = session.context()?;
     let current = astrid_resolver::apply::current(&context)?;
     let kernel = super::kernel::observed(session, &context);
-    let (document, pretty) = match &current {
-        Some(current) => {
-            let observed = observe(&context, current, Depth::Presence)?;
-            let folder = folder(session, &context, &current.facts.origin);
-            let report = compare(&Comparison {
-                generation: Some((current.generation.number(), &current.facts.fleet)),
-                applied_lock: Some(current.facts.lock),
-                repository_lock: folder.as_ref().and_then(|folder| folder.lock),
-                stale: folder.as_ref().and_then(|folder| folder.stale.as_deref()),
-                observed: Some(&observed),
-                kernel: kernel.observed.as_ref(),
-            });
-            let meta = current.generation.meta();
-            let (capsules, packs) = (current.lock.capsules.len(), current.lock.packs.len());
-            let mut pretty = format!(
-                "{} {}, generation {} ({} by {})\n",
-                paint(style::HEADING, meta.distro.as_str()),
-                current.lock.distro.version,
-                meta.number,
-                action_word(meta.action),
-                safe(&meta.by)
-            );
-            pretty.push_str(&format!("from      {}\n", safe(&meta.origin)));
-            pretty.push_str(&format!("holds     {}, {}\n", count(capsules, "capsule"), count(packs, "pack")));
-            pretty.push_str(&format!("sync      {}\n", report.state));
-            for deviation in &report.deviations {
-                pretty.push_str(&format!(
-                    "          {} {}: {}\n",
-                    deviation.state,
-                    safe(&deviation.subject),
-                    safe(&deviation.reason)
-                ));
-            }
-            let document = json!({
-                "generation": {
-                    "number": meta.number.get(),
-                    "created": meta.created.to_string(),
-                    "by": meta.by,
-                    "action": meta.action,
-                    "distro": meta.distro,
-                    "version": current.lock.distro.version.to_string(),
-                    "origin": meta.origin,
-                    "commit": meta.commit,
-                    "capsules": capsules,
-                    "packs": packs,
-                },
-                "sync": report.state,
-                "deviations": report.deviations,
-            });
-            (document, pretty)
-        }
-        None => {
-            let cut_short = astrid_store::journal::is_pending(&context.home);
-            let mut pretty = "nothing is applied yet; `astrid init` installs the starter\n".to_owned();
-            if cut_short {
-                pretty.push_str("a switch was cut short; the next command that writes repairs it\n");
-            }
-            let sync = if cut_short { "drifted" } else { "in-sync" };
-            (json!({ "generation": Value::Null, "sync": sync, "deviations": [] }), pretty)
-        }
+    let (mut document, pretty) = match &current {
+        Some(current) => applied(session, &context, current, kernel.observed.as_ref())?,
+        None => nothing_applied(&context),
     };
-    let mut document = document;
     document["kernel"] = kernel.document;
     session.shell.show(&document, &format!("{pretty}{}", kernel.pretty))?;
     Ok(DONE)
+}
+
+fn nothing_applied(context: &Context) -> (Value, String) {
+    let cut_short = astrid_store::journal::is_pending(&context.home);
+    let mut pretty = "nothing is applied yet; `astrid init` installs the starter\n".to_owned();
+    if cut_short {
+        pretty.push_str("a switch was cut short; the next command that writes repairs it\n");
+    }
+    let sync = if cut_short { "drifted" } else { "in-sync" };
+    (json!({ "generation": Value::Null, "sync": sync, "deviations": [] }), pretty)
+}
+
+fn applied(
+    session: &Session,
+    context: &Context,
+    current: &Current,
+    kernel: Option<&ObservedKernel>,
+) -> Result<(Value, String), Failure> {
+    let observed = observe(context, current, Depth::Presence)?;
+    let folder = folder(session, context, &current.facts.origin);
+    let report = compare(&Comparison {
+        generation: Some((current.generation.number(), &current.facts.fleet)),
+        applied_lock: Some(current.facts.lock),
+        repository_lock: folder.as_ref().and_then(|folder| folder.lock),
+        stale: folder.as_ref().and_then(|folder| folder.stale.as_deref()),
+        observed: Some(&observed),
+        kernel,
+    });
+    let meta = current.generation.meta();
+    let (capsules, packs) = (current.lock.capsules.len(), current.lock.packs.len());
+    let mut pretty = format!(
+        "{} {}, generation {} ({} by {})\n",
+        paint(style::HEADING, meta.distro.as_str()),
+        current.lock.distro.version,
+        meta.number,
+        action_word(meta.action),
+        safe(&meta.by)
+    );
+    put!(pretty, "from      {}\n", safe(&meta.origin));
+    put!(pretty, "holds     {}, {}\n", count(capsules, "capsule"), count(packs, "pack"));
+    put!(pretty, "sync      {}\n", report.state);
+    for deviation in &report.deviations {
+        let (subject, reason) = (safe(&deviation.subject), safe(&deviation.reason));
+        put!(pretty, "          {} {subject}: {reason}\n", deviation.state);
+    }
+    let document = json!({
+        "generation": {
+            "number": meta.number.get(),
+            "created": meta.created.to_string(),
+            "by": meta.by,
+            "action": meta.action,
+            "distro": meta.distro,
+            "version": current.lock.distro.version.to_string(),
+            "origin": meta.origin,
+            "commit": meta.commit,
+            "capsules": capsules,
+            "packs": packs,
+        },
+        "sync": report.state,
+        "deviations": report.deviations,
+    });
+    Ok((document, pretty))
 }
 
 /// The distro of this folder, when it is the applied one. A folder that says nothing useful says nothing here.
@@ -100,7 +106,7 @@ fn folder(session: &Session, context: &Context, origin: &str) -> Option<Folder> 
     if declaration.origin().identity() != origin {
         return None;
     }
-    let stale = match lock_state(&declaration, &Default::default()) {
+    let stale = match lock_state(&declaration, &BTreeMap::new()) {
         LockState::Fresh => None,
         LockState::Missing => Some("there is no Distro.lock".to_owned()),
         LockState::Stale { reason, place } => {

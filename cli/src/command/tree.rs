@@ -1,6 +1,6 @@
 //! `tree` and `why`: who needs whom in the fleet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use astrid_resolver::graph::{Graph, Node};
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::fleet;
 use crate::args::WhyArgs;
 use crate::exit::{DONE, Failure, Outcome};
-use crate::render::safe;
+use crate::render::{put, safe};
 use crate::session::Session;
 
 /// At most this many reasons are told.
@@ -22,7 +22,7 @@ fn fleet_here(session: &mut Session) -> Result<VerifiedFleet, Failure> {
     let path = PathBuf::from(".");
     let typed: &Path = &path;
     let declaration = fleet::declaration(session, &context, typed)?;
-    fleet::fleet(session, &context, &declaration, Upgrade::None, Default::default(), Freshness::StatCache)
+    fleet::fleet(session, &context, &declaration, Upgrade::None, BTreeMap::new(), Freshness::StatCache)
 }
 
 fn version(fleet: &VerifiedFleet, node: &Node) -> String {
@@ -55,7 +55,7 @@ fn branches(
         let (branch, further) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         let shown_before = !seen.insert(edge.to.clone()) && graph.needs(&edge.to).next().is_some();
         let mark = if shown_before { " (shown above)" } else { "" };
-        out.push_str(&format!("{indent}{branch}{}  {}{mark}\n", version(fleet, &edge.to), edge.reason));
+        put!(out, "{indent}{branch}{}  {}{mark}\n", version(fleet, &edge.to), edge.reason);
         if !shown_before {
             branches(fleet, graph, &edge.to, &format!("{indent}{further}"), seen, out);
         }
@@ -96,7 +96,7 @@ pub(crate) fn why(session: &mut Session, args: &WhyArgs) -> Outcome {
     for way in &ways {
         let steps: Vec<String> =
             way.iter().map(|edge| format!("{} ({})", version(&fleet, &edge.to), edge.reason)).collect();
-        pretty.push_str(&format!("  {} → {}\n", version(&fleet, &Node::Distro), steps.join(" → ")));
+        put!(pretty, "  {} → {}\n", version(&fleet, &Node::Distro), steps.join(" → "));
     }
     let document = json!({
         "node": node.to_string(),

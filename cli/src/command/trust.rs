@@ -1,19 +1,19 @@
 //! `trust`: review what needs it, give it in files, take it back, believe an origin.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use astrid_authority::Permission;
 use astrid_manifest::{Ack, AckFile, Subject};
+use astrid_resolver::Context;
 use astrid_resolver::observed::Depth;
 use astrid_resolver::plan::document::{Need, PlanDocument};
 use astrid_resolver::proposal::HomeTrust;
 use astrid_resolver::resolution::Upgrade;
-use astrid_resolver::trust::acknowledgement::Revocations;
+use astrid_resolver::trust::Flags;
+use astrid_resolver::trust::files::{believe as record_belief, revoke as take_back, write_acks};
 use astrid_resolver::trust::grant::{Prompt as _, Request};
-use astrid_resolver::trust::{Beliefs, Flags};
 use astrid_resolver::verified::{Freshness, VerifiedFleet};
-use astrid_resolver::{Clock as _, Context};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -23,7 +23,7 @@ use crate::args::{AckArgs, BelieveArgs, ConsentArgs, ReviewArgs, RevokeArgs, Tru
 use crate::exit::{DONE, Failure, Kind, Outcome};
 use crate::prompt::{self, Person};
 use crate::render::plan::{satisfied, why};
-use crate::render::safe;
+use crate::render::{put, safe};
 use crate::session::Session;
 use crate::shell::count;
 
@@ -77,7 +77,7 @@ fn review(session: &mut Session, args: &ReviewArgs) -> Outcome {
     }
     for need in needed {
         let by = need.satisfied_by.as_ref().map_or("nothing yet".to_owned(), satisfied);
-        pretty.push_str(&format!("{} {}: {}; given by {by}\n", need.subject, safe(&need.version), why(need)));
+        put!(pretty, "{} {}: {}; given by {by}\n", need.subject, safe(&need.version), why(need));
     }
     if needed.is_empty() {
         "nothing needs trust\n".clone_into(&mut pretty);
@@ -138,9 +138,9 @@ fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
             return Err(Failure::failed("Cancelled.").hint(format!("type exactly `{}`", request.expected())));
         }
     }
-    let mut written = Vec::new();
+    let mut given = Vec::new();
     for need in &wanted {
-        let ack = Ack {
+        given.push(Ack {
             subject: need.subject.clone(),
             version: need.version.clone(),
             content: need.content,
@@ -152,10 +152,11 @@ fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
             expires,
             signature: None,
             place: astrid_manifest::Position::default(),
-        };
-        written.push(write_ack(session, &folder, ack)?);
+        });
     }
-    let names: Vec<String> = written.iter().map(|path| format!("trust/{path}")).collect();
+    let written = write_acks(&context, &folder, &given)?;
+    let names: Vec<String> =
+        written.iter().filter_map(|path| Some(format!("trust/{}", path.file_name()?.to_str()?))).collect();
     let pretty = format!("{} written: {}\n", count(names.len(), "file"), names.join(", "));
     session.shell.show(&json!({ "written": names }), &pretty)?;
     session.shell.note("they count from a believed origin, or with --acks=repository");
@@ -215,34 +216,6 @@ fn permissions(fleet: &VerifiedFleet, subject: &Subject) -> Result<Vec<Permissio
     }
 }
 
-/// The name of the file for a subject: anything but `[A-Za-z0-9_.-]` percent-encoded.
-fn file_name(subject: &Subject) -> String {
-    let mut name = String::new();
-    for byte in format!("{}-{}", subject.kind(), subject.name()).bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-') {
-            name.push(char::from(byte));
-        } else {
-            name.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    name + ".toml"
-}
-
-/// Puts an acknowledgement into its file, in place of older ones of the same content.
-fn write_ack(session: &Session, folder: &Path, ack: Ack) -> Result<String, Failure> {
-    let name = file_name(&ack.subject);
-    let path: PathBuf = folder.join(&name);
-    let mut file = match std::fs::read_to_string(&path) {
-        Ok(text) => AckFile::parse(&format!("trust/{name}"), &text).map_err(Failure::diagnostics)?.value,
-        Err(_) => AckFile { acks: Vec::new() },
-    };
-    file.acks.retain(|other| other.subject != ack.subject || other.content != ack.content);
-    file.acks.push(ack);
-    std::fs::create_dir_all(folder)?;
-    session.disk().write_atomic(&path, file.to_toml().as_bytes(), 0o644)?;
-    Ok(name)
-}
-
 fn revoke(session: &mut Session, args: &RevokeArgs) -> Outcome {
     let context = session.context()?;
     let subject: Subject = args.subject.parse().map_err(|_| {
@@ -250,14 +223,11 @@ fn revoke(session: &mut Session, args: &RevokeArgs) -> Outcome {
             .hint("write pack:ID, capsule:NAME or distro:ID")
     })?;
     let writer = session.write_lock(&context.home, "astrid trust revoke")?;
-    let mut revocations = HomeTrust::read(&context)?.revocations;
-    revocations.revoke(subject.clone(), None, context.clock.now());
-    let path = context.home.trust().join(Revocations::FILE);
-    session.disk().write_atomic(&path, revocations.write()?.as_bytes(), 0o600)?;
+    let removed = take_back(&context, &writer, &subject, None)?;
     drop(writer);
     let pretty =
         format!("trust in {subject} is taken back; what runs goes on running until the next apply\n");
-    session.shell.show(&json!({ "revoked": subject }), &pretty)?;
+    session.shell.show(&json!({ "revoked": subject, "acknowledgements_removed": removed }), &pretty)?;
     Ok(DONE)
 }
 
@@ -281,8 +251,8 @@ fn list(session: &mut Session) -> Outcome {
     let number = current.as_ref().map(|current| current.generation.number().get()).unwrap_or_default();
     let given = of_generation.iter().map(|ack| (format!("generation {number}"), ack));
     for (place, ack) in own.chain(given) {
-        pretty.push_str(&format!("{} {}  {}\n", ack.subject, safe(&ack.version), ack.content));
-        pretty.push_str(&format!("  by {} at {}, in {place}\n", safe(&ack.by), ack.at));
+        put!(pretty, "{} {}  {}\n", ack.subject, safe(&ack.version), ack.content);
+        put!(pretty, "  by {} at {:.0}, in {place}\n", safe(&ack.by), ack.at);
         documents.push(json!({
             "subject": ack.subject, "version": ack.version, "content": ack.content, "authority": ack.authority,
             "signer": ack.signer.to_string(), "by": ack.by, "at": ack.at.to_string(),
@@ -290,15 +260,10 @@ fn list(session: &mut Session) -> Outcome {
         }));
     }
     for belief in trust.beliefs.recorded() {
-        pretty.push_str(&format!(
-            "believes {} (distro {}, since {})\n",
-            safe(&belief.origin),
-            belief.distro,
-            belief.at
-        ));
+        put!(pretty, "believes {} (distro {}, since {:.0})\n", safe(&belief.origin), belief.distro, belief.at);
     }
     for revocation in trust.revocations.list() {
-        pretty.push_str(&format!("revoked {} at {}\n", revocation.subject, revocation.at));
+        put!(pretty, "revoked {} at {:.0}\n", revocation.subject, revocation.at);
     }
     if pretty.is_empty() {
         "nothing is acknowledged, believed or revoked\n".clone_into(&mut pretty);
@@ -328,22 +293,9 @@ fn believe(session: &mut Session, args: &BelieveArgs) -> Outcome {
     ));
     let typed =
         prompt::text(&mut session.shell, &format!("Type `believe {id}` to go on: "))?.unwrap_or_default();
-    let mut beliefs: Beliefs = HomeTrust::read(&context)?.beliefs;
-    let text = beliefs.accept(&origin, &id, &typed, context.clock.now())?;
     let writer = session.write_lock(&context.home, "astrid trust believe")?;
-    session.disk().write_atomic(&context.home.trust().join(Beliefs::FILE), text.as_bytes(), 0o600)?;
+    record_belief(&context, &writer, &origin, &id, &typed)?;
     drop(writer);
     session.shell.note(&format!("{} is believed", safe(&origin)));
     Ok(DONE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_names_are_plain() {
-        assert_eq!(file_name(&"pack:media_tools".parse().unwrap()), "pack-media_tools.toml");
-        assert_eq!(file_name(&"capsule:fs".parse().unwrap()), "capsule-fs.toml");
-    }
 }

@@ -160,7 +160,7 @@ fn check(folder: &Path, file: &Path, kind: FileKind) -> Result<Diagnostics, Fail
         FileKind::Distro => astrid_manifest::MAX_DISTRO_BYTES,
         _ => astrid_manifest::MAX_FILE_BYTES,
     };
-    let length = std::fs::metadata(file).map(|found| found.len()).unwrap_or(0);
+    let length = std::fs::metadata(file).map_or(0, |found| found.len());
     if length > limit as u64 {
         return Ok(Diagnostic::of_file(&name, "too-large", format!("it is larger than {limit} bytes")).into());
     }

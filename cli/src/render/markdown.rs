@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use astrid_resolver::plan::document::PlanDocument;
 
+use super::grants;
 use super::plan::{confirmation, disclosed, satisfied, versions, why};
 
 /// The whole plan.
@@ -98,8 +99,8 @@ fn enforced(out: &mut String, document: &PlanDocument) {
     line(out, "\n### Authority of capsules (the kernel enforces it)\n\n| capsule | | what |\n|---|---|---|");
     for (name, change) in changes {
         let mut row = |mark: &str, what: &str| line(out, &format!("| `{name}` | {mark} | {what} |"));
-        for grant in &change.added {
-            row("+ added", &cell(&grant.to_string()));
+        for grant in grants::lines(&change.added) {
+            row("+ added", &cell(&grant));
         }
         for moved in &change.widened {
             row("▲ widened", &format!("{} → {}", cell(&moved.from.to_string()), cell(&moved.to.to_string())));
@@ -110,11 +111,11 @@ fn enforced(out: &mut String, document: &PlanDocument) {
                 &format!("{} → {}", cell(&moved.from.to_string()), cell(&moved.to.to_string())),
             );
         }
-        for grant in &change.removed {
-            row("- removed", &cell(&grant.to_string()));
+        for grant in grants::lines(&change.removed) {
+            row("- removed", &cell(&grant));
         }
-        for grant in &change.unused {
-            row("unused", &cell(&grant.to_string()));
+        for grant in grants::lines(&change.unused) {
+            row("unused", &cell(&grant));
         }
         if let Some(moved) = &change.signer {
             row("! signer", &format!("{} → {}", cell(&moved.from.to_string()), cell(&moved.to.to_string())));
@@ -123,7 +124,7 @@ fn enforced(out: &mut String, document: &PlanDocument) {
             row("! tool text", "changed");
         }
         for secret in &change.secrets {
-            row("! secret", &format!("would be given {}", cell(&secret.to_string())));
+            row("! secret", &format!("would be given {}", cell(secret.as_ref())));
         }
     }
 }

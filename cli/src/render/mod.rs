@@ -1,5 +1,15 @@
 //! Results as text for people. Nothing here decides or prints.
 
+/// Writes at the end of a text. Writing to a string can't fail.
+macro_rules! put {
+    ($out:expr, $($text:tt)*) => {{
+        use std::fmt::Write as _;
+        let _ = $out.write_fmt(format_args!($($text)*));
+    }};
+}
+pub(crate) use put;
+
+pub(crate) mod grants;
 pub(crate) mod markdown;
 pub(crate) mod plan;
 pub(crate) mod trust;

@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use astrid_authority::Permission;
 use astrid_manifest::Signer;
+use astrid_resolver::plan::Item;
 use astrid_resolver::plan::document::{
     Action, ArtifactState, Change, Confirmation, DisclosedChange, EnforcedChange, Evidence, Need,
     PlanDocument, State,
 };
 
-use super::safe;
+use super::{grants, safe};
 use crate::shell::{paint, style};
 
 /// The whole plan; its last line is the summary.
@@ -75,8 +76,8 @@ fn authority(out: &mut String, document: &PlanDocument) {
 
 /// The lines of one capsule.
 pub(crate) fn enforced_change(out: &mut String, change: &EnforcedChange) {
-    for grant in &change.added {
-        line(out, 2, &paint(style::ADDED, &format!("+ {}", safe(&grant.to_string()))));
+    for grant in grants::lines(&change.added) {
+        line(out, 2, &paint(style::ADDED, &format!("+ {grant}")));
     }
     for moved in &change.widened {
         let text = format!("▲ widened  {} → {}", safe(&moved.from.to_string()), safe(&moved.to.to_string()));
@@ -86,11 +87,11 @@ pub(crate) fn enforced_change(out: &mut String, change: &EnforcedChange) {
         let text = format!("▼ narrowed {} → {}", safe(&moved.from.to_string()), safe(&moved.to.to_string()));
         line(out, 2, &paint(style::ADDED, &text));
     }
-    for grant in &change.removed {
-        line(out, 2, &paint(style::REMOVED, &format!("- {}", safe(&grant.to_string()))));
+    for grant in grants::lines(&change.removed) {
+        line(out, 2, &paint(style::REMOVED, &format!("- {grant}")));
     }
-    for grant in &change.unused {
-        let text = format!("· unused   {} (claimed; its bytes can't use it)", safe(&grant.to_string()));
+    for grant in grants::lines(&change.unused) {
+        let text = format!("· unused   {grant} (claimed; its bytes can't use it)");
         line(out, 2, &paint(style::FAINT, &text));
     }
     if let Some(moved) = &change.signer {
@@ -161,7 +162,10 @@ fn changes(out: &mut String, document: &PlanDocument) {
             let _ = write!(text, " (Distro.toml:{number})");
         }
         line(out, 1, &paint(tone(change.action), text.trim_end()));
-        if let Some(State::Artifact(after)) = &change.after {
+        // What needs trust is shown with all its digests below.
+        let is_below =
+            document.trust.needed.iter().any(|need| Item::from(need.subject.clone()) == change.subject);
+        if let (Some(State::Artifact(after)), false) = (&change.after, is_below) {
             if after.signer.is_unsigned() && !is_local(after) {
                 line(out, 3, &paint(style::WARNING, "! unsigned"));
             }
@@ -180,7 +184,10 @@ pub(crate) fn versions(change: &Change) -> String {
     let before = change.before.as_ref().map(state);
     let after = change.after.as_ref().map(state);
     match (before, after) {
-        (Some(before), Some(after)) if before == after => after,
+        (Some(before), Some(after)) if before == after => match &change.after {
+            Some(State::Setting { .. }) => "another value".to_owned(),
+            _ => after,
+        },
         (before, after) => {
             let or_nothing = |text: Option<String>| text.unwrap_or_else(|| "∅".to_owned());
             format!("{} → {}", or_nothing(before), or_nothing(after))
@@ -193,8 +200,7 @@ fn state(state: &State) -> String {
         State::Artifact(artifact) => safe(&artifact.version),
         State::Distro { version, .. } => version.to_string(),
         State::Setting { secret: true, .. } => "secret".to_owned(),
-        State::Setting { digest: Some(digest), .. } => digest.to_string().chars().take(19).collect(),
-        State::Setting { digest: None, .. } => "to be asked for".to_owned(),
+        State::Setting { secret: false, .. } => "set".to_owned(),
     }
 }
 
@@ -262,7 +268,7 @@ pub(crate) fn confirmation(confirmation: &Confirmation) -> String {
             format!("! {to} takes the place of {from}: --replace-distro")
         }
         Confirmation::Downgrade { from, to } => {
-            format!("! {} is lower than {}, which was applied before: --allow-downgrade", to, from)
+            format!("! {to} is lower than {from}, which was applied before: --allow-downgrade")
         }
         Confirmation::NewSigner { subject, from, to } => {
             format!(

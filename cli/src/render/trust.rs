@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use astrid_authority::CapsuleName;
+use astrid_authority::{CapsuleName, Grant};
 use astrid_manifest::Subject;
 use astrid_resolver::plan::document::{Need, PlanDocument, State};
 use astrid_resolver::plan::item::Item;
 use astrid_resolver::trust::grant::Request;
 
 use super::plan::{disclosed, why};
-use super::safe;
+use super::{grants, safe};
 use crate::shell::{paint, style};
 
 /// The summary of one request. `disclosures` are further lines that a pack says about itself.
@@ -32,7 +32,7 @@ pub(crate) fn summary(
             for need in needs {
                 facts(&mut out, plan, need);
             }
-            grants(&mut out, plan, needs);
+            granted(&mut out, plan, needs);
             line(&mut out, 1, &format!("digest of all of them: {digest}"));
         }
         Request::ReplaceDistro { from, to } if from == to => {
@@ -76,29 +76,39 @@ fn facts(out: &mut String, plan: &PlanDocument, need: &Need) {
 }
 
 /// What becomes possible, each grant once, with the capsules that get it.
-fn grants(out: &mut String, plan: &PlanDocument, needs: &[&Need]) {
-    let mut by_grant: BTreeMap<String, Vec<&CapsuleName>> = BTreeMap::new();
+fn granted(out: &mut String, plan: &PlanDocument, needs: &[&Need]) {
+    let mut by_grant: BTreeMap<&Grant, Vec<&CapsuleName>> = BTreeMap::new();
+    let mut widened: Vec<String> = Vec::new();
     let mut secrets: Vec<String> = Vec::new();
     for need in needs {
         let Subject::Capsule(name) = &need.subject else { continue };
         let Some(change) = plan.authority.enforced.get(name) else { continue };
         for grant in &change.added {
-            by_grant.entry(format!("+ {grant}")).or_default().push(name);
+            by_grant.entry(grant).or_default().push(name);
         }
         for moved in &change.widened {
-            by_grant.entry(format!("▲ widened {} → {}", moved.from, moved.to)).or_default().push(name);
+            widened.push(safe(&format!("▲ widened {} → {}  ({name})", moved.from, moved.to)));
         }
         secrets.extend(
             change.secrets.iter().map(|key| format!("! {name} would be given the stored secret {key}")),
         );
     }
-    if by_grant.is_empty() {
+    // Grants of the same capsules stand together.
+    let mut by_names: BTreeMap<Vec<&CapsuleName>, Vec<&Grant>> = BTreeMap::new();
+    for (grant, names) in by_grant {
+        by_names.entry(names).or_default().push(grant);
+    }
+    if by_names.is_empty() && widened.is_empty() {
         line(out, 1, "grants nothing new");
-    } else {
-        line(out, 1, "grants:");
-        for (grant, names) in by_grant {
-            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-            line(out, 2, &format!("{}  ({})", safe(&grant), names.join(", ")));
+    }
+    for text in widened {
+        line(out, 1, &paint(style::WARNING, &text));
+    }
+    for (names, of_them) in by_names {
+        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        line(out, 1, &format!("grants to {}:", names.join(", ")));
+        for grant in grants::lines(of_them) {
+            line(out, 2, &format!("+ {grant}"));
         }
     }
     for secret in secrets {

@@ -1,5 +1,7 @@
 //! From a declaration to a generation: validate, lock, plan, trust, apply, rollback, as a person types them.
 
+use std::fmt::Write as _;
+
 use crate::env::{TestEnv, astrid_snapshot};
 
 const APPLY: [&str; 4] = ["apply", "--yes", "--trust", "--no-boot"];
@@ -125,9 +127,8 @@ fn more_than_sixty_four_capsules_are_applied() {
     let mut entries = String::new();
     for index in 0..70 {
         env.capsule(&format!("c{index}"), &format!("c{index}"), "1.0.0", "");
-        entries.push_str(&format!(
-            "\n[[capsule]]\nname = \"c{index}\"\nsource = \"./c{index}\"\nversion = \"1.0.0\"\n"
-        ));
+        write!(entries, "\n[[capsule]]\nname = \"c{index}\"\nsource = \"./c{index}\"\nversion = \"1.0.0\"\n")
+            .unwrap();
     }
     env.distro(&entries);
     env.ok(&APPLY);

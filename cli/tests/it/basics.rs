@@ -1,5 +1,6 @@
 //! Help, versions, formats, wrong usage: what every verb shares.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::process::Stdio;
 
@@ -31,7 +32,7 @@ fn the_whole_help_is_one_snapshot() {
         // The options that every verb takes are shown once.
         let own = help.stdout.split("\nGlobal options:").next().unwrap().trim_end();
         let shown = if path.is_empty() { help.stdout.trim_end() } else { own };
-        text.push_str(&format!("$ astrid {} -h\n{shown}\n\n", words.join(" ")));
+        write!(text, "$ astrid {} -h\n{shown}\n\n", words.join(" ")).unwrap();
     }
     insta::assert_snapshot!("help", text);
 }

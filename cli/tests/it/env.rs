@@ -167,7 +167,7 @@ impl TestEnv {
         command.env_clear().envs(self.variables()).env("NO_COLOR", "1").current_dir(self.path("work"));
         command.args(arguments);
         let mut session = OsSession::spawn(command).unwrap();
-        session.set_expect_timeout(Some(Duration::from_secs(60)));
+        session.set_expect_timeout(Some(Duration::from_mins(1)));
         session.set_echo(false).unwrap();
         Terminal { session, seen: String::new() }
     }

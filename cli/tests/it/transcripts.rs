@@ -37,13 +37,12 @@ fn blocks(text: &str) -> Vec<Block> {
             if line == "```" {
                 break;
             }
-            match line.strip_prefix("$ ") {
-                Some(command) => steps.push((command.to_owned(), Vec::new())),
-                None => {
-                    let step = steps.last_mut();
-                    let step = step.unwrap_or_else(|| panic!("line {}: output before a command", number + 1));
-                    step.1.push(line.trim_end().to_owned());
-                }
+            if let Some(command) = line.strip_prefix("$ ") {
+                steps.push((command.to_owned(), Vec::new()));
+            } else {
+                let step = steps.last_mut();
+                let step = step.unwrap_or_else(|| panic!("line {}: output before a command", number + 1));
+                step.1.push(line.trim_end().to_owned());
             }
         }
         found.push(Block { line: number + 1, exit, steps });
