@@ -89,6 +89,10 @@ impl Fleet {
         &self.owner
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// What the host was given.
     pub fn ports(&self) -> &Ports {
         &self.ports
@@ -236,13 +240,7 @@ impl Fleet {
         if specs.is_empty() {
             return Vec::new();
         }
-        let fleet = Arc::clone(self);
-        let names: Vec<MemberSpec> = specs.clone();
-        let loaded = tokio::task::spawn_blocking(move || fleet.load_blocking(specs)).await;
-        let members = loaded.unwrap_or_else(|error| {
-            let reason = format!("loading stopped: {error}");
-            names.into_iter().map(|spec| Member::new(spec, Err(reason.clone()))).collect()
-        });
+        let members = self.load_unchecked(specs).await;
         let mut checks = Vec::new();
         for member in members {
             let fleet = Arc::clone(self);
@@ -261,6 +259,17 @@ impl Fleet {
             }
         }
         checked
+    }
+
+    /// As [`Fleet::load`], without running anything of them.
+    pub(crate) async fn load_unchecked(self: &Arc<Self>, specs: Vec<MemberSpec>) -> Vec<Member> {
+        let fleet = Arc::clone(self);
+        let names: Vec<MemberSpec> = specs.clone();
+        let loaded = tokio::task::spawn_blocking(move || fleet.load_blocking(specs)).await;
+        loaded.unwrap_or_else(|error| {
+            let reason = format!("loading stopped: {error}");
+            names.into_iter().map(|spec| Member::new(spec, Err(reason.clone()))).collect()
+        })
     }
 
     fn load_blocking(&self, specs: Vec<MemberSpec>) -> Vec<Member> {

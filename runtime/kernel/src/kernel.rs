@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use astrid_authority::PrincipalId;
+use astrid_authority::{CapsuleName, PrincipalId};
 use astrid_bus::{Bus, BusLimits, Event, Observer};
 use astrid_host::{
     Clock, CompiledCode, Engine, EngineOptions, Entropy, HostError, Kv, KvError, KvStore, LogSink, Ports,
@@ -14,7 +14,9 @@ use astrid_host::{
 };
 use astrid_manifest::PLATFORM_COMPAT;
 use astrid_store::home::HomeKey;
-use astrid_store::{Disk, ErrorKind, GenerationNumber, Home, Store, StoreError, WriterLock, journal};
+use astrid_store::{
+    Disk, ErrorKind, Generation, GenerationNumber, Generations, Home, Store, StoreError, WriterLock, journal,
+};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,6 +25,7 @@ use crate::dispatch::Dispatcher;
 use crate::fleet::{Directory, Fleet};
 use crate::generation::{self, GenerationError};
 use crate::health::Health;
+use crate::hooks::{HookError, Prepared};
 use crate::order::Cycle;
 use crate::status::{Converged, FORMAT_VERSION, GenerationStatus, Status};
 use crate::uplink::connection::Connections;
@@ -107,6 +110,9 @@ pub enum KernelError {
     /// Its capsules can't be brought into an order.
     #[error(transparent)]
     Cycle(#[from] Cycle),
+    /// A lifecycle hook failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// The socket failed.
     #[error("the socket failed: {0}")]
     Serve(#[source] io::Error),
@@ -127,6 +133,9 @@ pub(crate) struct Shared {
     pub(crate) dispatcher: Dispatcher<Arc<Fleet>>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) stop: watch::Sender<bool>,
+    kv: KvStore,
+    /// What the hooks of the next generation wrote, until it is known whether it comes into force.
+    prepared: Mutex<Option<(GenerationNumber, Prepared)>>,
     /// One change of the fleet at a time.
     converging: tokio::sync::Mutex<()>,
     running: Mutex<Running>,
@@ -165,6 +174,64 @@ pub fn engine_of(home: &Home, key: &HomeKey) -> Result<Engine, HostError> {
     Engine::new(&EngineOptions { compiled: Some(compiled), ..EngineOptions::default() })
 }
 
+/// A fleet that nothing runs of yet, with its bus and its values.
+pub(crate) struct Assembled {
+    bus: Bus,
+    kv: KvStore,
+    fleet: Arc<Fleet>,
+}
+
+fn assemble(
+    store: &Store,
+    workspace: Option<&Path>,
+    ports: &KernelPorts,
+    key: &HomeKey,
+) -> Result<Assembled, KernelError> {
+    let home = store.home();
+    let state = home.state();
+    let kv = KvStore::open(&state).map_err(|source| KernelError::State { path: state, source })?;
+    let files = Roots::new(workspace, home.root(), &home.principals()).map_err(|source| {
+        KernelError::Folder { path: workspace.unwrap_or(home.root()).to_owned(), source }
+    })?;
+    let bus = Bus::new(BusLimits::default());
+    let directory = Arc::new(Directory::default());
+    let host_ports = Ports {
+        bus: bus.clone(),
+        kv: Kv::Store(kv.clone()),
+        files: Arc::new(files),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+        secrets: Arc::clone(&ports.secrets),
+        log: Arc::clone(&ports.log),
+        directory: Arc::clone(&directory) as _,
+    };
+    let engine = engine_of(home, key)?;
+    let owner = PrincipalId::default_user();
+    let fleet = Arc::new(Fleet::new(store.clone(), engine, host_ports, directory, owner));
+    Ok(Assembled { bus, kv, fleet })
+}
+
+/// Prepares the switch to `to` where no kernel runs: as a running one does when it is asked to.
+///
+/// # Errors
+/// When the home can't be used, the generation can't be read, or a hook fails.
+pub async fn prepare_alone(
+    home: Home,
+    disk: Disk,
+    ports: &KernelPorts,
+    from: Option<&Generation>,
+    to: &Generation,
+) -> Result<Prepared, KernelError> {
+    let entropy = Arc::clone(&ports.entropy);
+    let key = home.ensure_key(&disk, &mut |bytes| entropy.fill(bytes).map_err(io::Error::other))?;
+    let from = from.map(|from| generation::fleet_of(from, None)).transpose()?;
+    let to = generation::fleet_of(to, Some(&key))?;
+    disk.create_dir(&home.principal(&PrincipalId::default_user()), 0o700)?;
+    let store = Store::new(home, disk);
+    let Assembled { kv, fleet, .. } = assemble(&store, None, ports, &key)?;
+    Ok(fleet.prepare(from.as_ref(), &to, &kv).await?)
+}
+
 impl Kernel {
     /// Listens, then brings up the current generation; returns when that is done.
     ///
@@ -188,26 +255,8 @@ impl Kernel {
         disk.create_dir(&home.principal(&owner), 0o700)?;
         let mut endpoint = claim.listen(&program, &fill)?;
 
-        let state = home.state();
-        let kv = KvStore::open(&state).map_err(|source| KernelError::State { path: state, source })?;
-        let files = Roots::new(workspace.as_deref(), home.root(), &home.principals()).map_err(|source| {
-            KernelError::Folder { path: workspace.clone().unwrap_or_else(|| home.root().to_owned()), source }
-        })?;
-        let engine = engine_of(&home, &key)?;
-        let bus = Bus::new(BusLimits::default());
-        let directory = Arc::new(Directory::default());
-        let host_ports = Ports {
-            bus: bus.clone(),
-            kv: Kv::Store(kv),
-            files: Arc::new(files),
-            clock: Arc::clone(&ports.clock),
-            entropy: Arc::clone(&ports.entropy),
-            secrets: Arc::clone(&ports.secrets),
-            log: Arc::clone(&ports.log),
-            directory: Arc::clone(&directory) as _,
-        };
         let store = Store::new(home, disk);
-        let fleet = Arc::new(Fleet::new(store.clone(), engine, host_ports, directory, owner.clone()));
+        let Assembled { bus, kv, fleet } = assemble(&store, workspace.as_deref(), &ports, &key)?;
         let dispatcher = Dispatcher::new(Arc::clone(&fleet), Handle::current());
         dispatcher.attach(&bus);
         let connections = Arc::new(Connections::default());
@@ -224,6 +273,8 @@ impl Kernel {
             dispatcher,
             connections: Arc::clone(&connections),
             stop,
+            kv,
+            prepared: Mutex::new(None),
             converging: tokio::sync::Mutex::new(()),
             running: Mutex::default(),
             started_ns: ports.clock.monotonic_ns(),
@@ -339,10 +390,40 @@ impl Shared {
         self.running().ready = true;
     }
 
+    /// Runs the hooks of generation `number`, which is not in force yet.
+    pub(crate) async fn prepare(&self, number: GenerationNumber) -> Result<Vec<CapsuleName>, KernelError> {
+        let _alone = self.converging.lock().await;
+        drop(self.take_prepared());
+        let generations = Generations::new(self.store.home().clone(), self.store.disk().clone());
+        let from = generations.current()?;
+        let from = from.as_ref().map(|from| generation::fleet_of(from, None)).transpose()?;
+        let to = generation::fleet_of(&generations.open(number)?, Some(&self.key))?;
+        let prepared = self.fleet.prepare(from.as_ref(), &to, &self.kv).await?;
+        let ran = prepared.ran().to_vec();
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, prepared));
+        Ok(ran)
+    }
+
+    fn take_prepared(&self) -> Option<(GenerationNumber, Prepared)> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps what the hooks of the current generation wrote, and forgets that of any other.
+    pub(crate) async fn settle_prepared(&self) -> Result<(), KernelError> {
+        let Some((number, prepared)) = self.take_prepared() else { return Ok(()) };
+        let generations = Generations::new(self.store.home().clone(), self.store.disk().clone());
+        if generations.current_number()? != Some(number) {
+            return Ok(());
+        }
+        let committed = tokio::task::spawn_blocking(move || prepared.commit()).await;
+        Ok(committed.map_err(|error| KernelError::Serve(io::Error::other(error)))??)
+    }
+
     /// Goes to generation `number`, which must be the current one.
     pub(crate) async fn converge(&self, number: GenerationNumber) -> Result<Converged, KernelError> {
         let _alone = self.converging.lock().await;
         let target = generation::current_must_be(&self.store, Some(&self.key), number)?;
+        self.settle_prepared().await?;
         self.go_to(&target).await
     }
 

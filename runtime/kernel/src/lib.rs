@@ -8,6 +8,7 @@
 //! | [`order`] | which capsule starts first |
 //! | [`dispatch`] | which capsule is called for an event, and what becomes of its answer |
 //! | [`health`] | how capsules are doing, and when one that crashes is tried again |
+//! | [`hooks`] | what capsules do once, when they are installed or upgraded |
 //! | [`tools`] | what capsules say about their tools, and whether it is what was reviewed |
 //! | [`status`] | what the kernel says about itself |
 //! | [`payload`] | the two forms of a payload |
@@ -24,6 +25,7 @@ pub mod dispatch;
 pub mod fleet;
 pub mod generation;
 pub mod health;
+pub mod hooks;
 pub mod kernel;
 mod member;
 pub mod order;

@@ -16,8 +16,15 @@ use crate::uplink::server::{Publication, Published, Service};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Converge {
+struct WhichGeneration {
     generation: u64,
+}
+
+impl WhichGeneration {
+    fn number(&self) -> Result<GenerationNumber, Refusal> {
+        GenerationNumber::new(self.generation)
+            .ok_or_else(|| Refusal::new(RefusalKind::Invalid, "generations count from 1"))
+    }
 }
 
 impl From<KernelError> for Refusal {
@@ -66,10 +73,17 @@ impl Service for Shared {
             "ListCapsules" => content("Capsules", &self.fleet.capsules()),
             "Tools" => content("Tools", &self.fleet.tools()),
             "Converge" => {
-                let Converge { generation } = params(request)?;
-                let number = GenerationNumber::new(generation)
-                    .ok_or_else(|| Refusal::new(RefusalKind::Invalid, "generations count from 1"))?;
+                let number = params::<WhichGeneration>(request)?.number()?;
                 content("Converged", &self.converge(number).await?)
+            }
+            "PrepareSwitch" => {
+                let number = params::<WhichGeneration>(request)?.number()?;
+                content("Prepared", &self.prepare(number).await?)
+            }
+            // After a switch that happened this keeps what the hooks wrote; after one that did not, it forgets.
+            "SettleSwitch" => {
+                self.settle_prepared().await?;
+                Ok(("Success", json!({})))
             }
             "Shutdown" => {
                 self.stop.send_replace(true);
