@@ -13,9 +13,9 @@
 //! | [`project`] | a capsule's folder and manifest |
 //! | [`scan`] | tools and handlers that sources declare |
 //! | [`tools`] | `tools.json`, and the port that asks for it |
-//! | [`check`] | whether manifest, sources, tools and component agree |
+//! | [`mod@check`] | whether manifest, sources, tools and component agree |
 //! | [`archive`] | the `.capsule` |
-//! | [`build`] | all of this in order |
+//! | [`mod@build`] | all of this in order |
 //! | [`rebuild`] | whether committed components are what their sources say |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]

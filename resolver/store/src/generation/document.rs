@@ -148,7 +148,7 @@ pub struct Meta {
     pub configuration: Digest,
 }
 
-/// What [`Generations::stage`] needs to know to write `meta.json`; the rest it knows itself.
+/// What a staged generation needs to know to write `meta.json`; the rest it knows itself.
 #[derive(Debug, Clone)]
 pub struct MetaInput {
     /// The generation that is current, as the plan was made for.
