@@ -7,8 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Result, StoreError};
 use crate::faults::{Faults, Mutation, NoFaults};
@@ -48,11 +48,15 @@ impl Disk {
 
     /// How many threads may write at once: 1 when faults are injected, so that they are reproducible.
     pub fn parallelism(&self) -> usize {
+        // Asking the system reads the files of control groups: far dearer than looking at one capsule.
+        static THREADS: OnceLock<usize> = OnceLock::new();
         if self.faults.active() {
             return 1;
         }
         // Writers wait for the device more than they compute, hence more threads than processors.
-        std::thread::available_parallelism().map_or(4, |count| (count.get() * 2).clamp(2, 16))
+        *THREADS.get_or_init(|| {
+            std::thread::available_parallelism().map_or(4, |count| (count.get() * 2).clamp(2, 16))
+        })
     }
 
     fn before(&self, action: &'static str, path: &Path) -> Result<()> {

@@ -72,10 +72,10 @@ impl Filter {
 }
 
 /// The digests known from earlier, and the time now: what [`hash_dir`] may use to not read files again.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Remembered<'a> {
     /// Digests by path and stamp.
-    pub cache: &'a mut StatCache,
+    pub cache: &'a StatCache,
     /// When this run began.
     pub now: SystemTime,
 }
@@ -93,26 +93,20 @@ pub fn hash_dir(
     limits: &Limits,
     remembered: Option<Remembered<'_>>,
 ) -> Result<Tree> {
-    let paths = list(dir, filter, limits)?;
+    let files = list(dir, filter, limits)?;
     let threads = Disk::default().parallelism();
     let Some(Remembered { cache, now }) = remembered else {
         return Tree::new(within(
             limits,
-            parallel::map(&paths, threads, |path| {
-                let file = read_file(dir, path, limits)?;
+            parallel::map(&files, threads, |listed| {
+                let file = read_file(dir, &listed.path, limits)?;
                 Ok(file.entry(Digest::of(&file.bytes)))
             })?,
         )?);
     };
-    let found = parallel::map(&paths, threads, |path| hash_file(dir, path, limits, cache, now))?;
-    let mut entries = Vec::with_capacity(found.len());
-    for (entry, key, stamp) in found {
-        match stamp {
-            Some(stamp) => cache.record(key, stamp, entry.blob),
-            None => cache.touch(key),
-        }
-        entries.push(entry);
-    }
+    // Most files are only looked at, which is done before a thread has started.
+    let threads = if files.len() < WORTH_LOOKING_AT_ONCE { 1 } else { threads };
+    let entries = parallel::map(&files, threads, |listed| hash_file(dir, listed, limits, cache, now))?;
     Tree::new(within(limits, entries)?)
 }
 
@@ -121,9 +115,9 @@ pub fn hash_dir(
 /// # Errors
 /// As [`hash_dir`].
 pub fn ingest_dir(dir: &Path, filter: &Filter, limits: &Limits, batch: &Batch<'_>) -> Result<Tree> {
-    let paths = list(dir, filter, limits)?;
-    let entries = parallel::map(&paths, batch.store().disk().parallelism(), |path| {
-        let file = read_file(dir, path, limits)?;
+    let files = list(dir, filter, limits)?;
+    let entries = parallel::map(&files, batch.store().disk().parallelism(), |listed| {
+        let file = read_file(dir, &listed.path, limits)?;
         Ok(file.entry(batch.put(&file.bytes)?))
     })?;
     batch.put_entries(within(limits, entries)?)
@@ -143,8 +137,18 @@ fn within(limits: &Limits, entries: Vec<TreeEntry>) -> Result<Vec<TreeEntry>> {
     Ok(entries)
 }
 
-/// The paths of the files that are content, sorted.
-fn list(dir: &Path, filter: &Filter, limits: &Limits) -> Result<Vec<TreePath>> {
+/// With fewer files than this in a folder, threads cost more than they save where digests are remembered.
+const WORTH_LOOKING_AT_ONCE: usize = 512;
+
+/// A file that is content.
+struct Listed {
+    path: TreePath,
+    /// What it was like when it was listed, if that was looked at.
+    metadata: Option<Metadata>,
+}
+
+/// The files that are content, sorted by path.
+fn list(dir: &Path, filter: &Filter, limits: &Limits) -> Result<Vec<Listed>> {
     let mut paths = Vec::new();
     match filter {
         Filter::All => walk(dir, "", limits, &mut paths)?,
@@ -162,14 +166,14 @@ fn list(dir: &Path, filter: &Filter, limits: &Limits) -> Result<Vec<TreePath>> {
                     if !metadata.is_file() {
                         return Err(StoreError::refused(file.as_str(), "must be a regular file"));
                     }
-                    paths.push(file.clone());
+                    paths.push(Listed { path: file.clone(), metadata: Some(metadata) });
                 }
             }
         }
     }
-    paths.sort_unstable();
+    paths.sort_unstable_by(|one, two| one.path.cmp(&two.path));
     // A component may lie in a folder that is taken as a whole.
-    paths.dedup();
+    paths.dedup_by(|one, two| one.path == two.path);
     Ok(paths)
 }
 
@@ -198,7 +202,7 @@ fn inside(dir: &Path, path: &TreePath) -> Result<Option<Metadata>> {
 
 const LINK: &str = "is a symbolic link; content must be regular files, so put the file itself there";
 
-fn walk(dir: &Path, folder: &str, limits: &Limits, paths: &mut Vec<TreePath>) -> Result<()> {
+fn walk(dir: &Path, folder: &str, limits: &Limits, paths: &mut Vec<Listed>) -> Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let here = dir.join(&folder);
@@ -217,7 +221,7 @@ fn walk(dir: &Path, folder: &str, limits: &Limits, paths: &mut Vec<TreePath>) ->
             if kind.is_dir() {
                 folders.push(path.as_str().to_owned());
             } else if kind.is_file() {
-                paths.push(path);
+                paths.push(Listed { path, metadata: None });
                 if paths.len() > limits.entries {
                     return Err(StoreError::refused(
                         here.display().to_string(),
@@ -293,23 +297,33 @@ fn read_file(dir: &Path, path: &TreePath, limits: &Limits) -> Result<TreeFile> {
 
 fn hash_file(
     dir: &Path,
-    path: &TreePath,
+    listed: &Listed,
     limits: &Limits,
     cache: &StatCache,
     now: SystemTime,
-) -> Result<(TreeEntry, Key, Option<Stamp>)> {
+) -> Result<TreeEntry> {
+    let path = &listed.path;
     let full = dir.join(path.as_str());
-    let metadata = fs::symlink_metadata(&full).map_err(StoreError::io("read", &full))?;
-    check(path, &metadata, limits)?;
+    let looked;
+    let metadata = if let Some(metadata) = &listed.metadata {
+        metadata
+    } else {
+        looked = fs::symlink_metadata(&full).map_err(StoreError::io("read", &full))?;
+        &looked
+    };
+    check(path, metadata, limits)?;
     let key = Key::of(&full);
-    let stamp = Stamp::of(&metadata);
+    let stamp = Stamp::of(metadata);
     if let Some(blob) = cache.get(&key, &stamp) {
         let executable = metadata.mode() & 0o100 != 0;
-        return Ok((TreeEntry { path: path.clone(), length: metadata.len(), blob, executable }, key, None));
+        return Ok(TreeEntry { path: path.clone(), length: metadata.len(), blob, executable });
     }
     let file = read_file(dir, path, limits)?;
     let after = fs::symlink_metadata(&full).map_err(StoreError::io("read", &full))?;
     let settled = Stamp::of(&after) == stamp && stamp.is_settled(now);
     let blob = Digest::of(&file.bytes);
-    Ok((file.entry(blob), key, settled.then_some(stamp)))
+    if settled {
+        cache.record(key, stamp, blob);
+    }
+    Ok(file.entry(blob))
 }

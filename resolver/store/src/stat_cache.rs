@@ -8,11 +8,13 @@
 //! The file is a header, fixed-size records sorted by key, and a BLAKE3 checksum. It is searched where it
 //! lies, so that loading 30,000 digests costs one read. A file that can't be understood is an empty cache.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use astrid_authority::Digest;
@@ -84,20 +86,21 @@ impl Stamp {
     }
 }
 
-/// Digests by path and stamp.
+/// Digests by path and stamp. May be used from many threads at once.
 #[derive(Debug, Default)]
 pub struct StatCache {
     /// Sorted records, as they lie in the file, without header and checksum.
     records: Vec<u8>,
-    fresh: BTreeMap<Key, (Stamp, Digest)>,
-    used: HashSet<Key>,
+    /// Which records this run used, in their order.
+    used: Vec<AtomicBool>,
+    fresh: Mutex<BTreeMap<Key, (Stamp, Digest)>>,
 }
 
 impl StatCache {
     /// Reads the cache at `path`; one that is missing or damaged is empty.
     pub fn load(path: &Path) -> Self {
         let bytes = read_optional(path).ok().flatten().unwrap_or_default();
-        let records = bytes
+        let records: Vec<u8> = bytes
             .len()
             .checked_sub(CHECKSUM)
             .map(|end| bytes.split_at(end))
@@ -106,12 +109,13 @@ impl StatCache {
             .filter(|records| records.len().is_multiple_of(RECORD))
             .map(<[u8]>::to_vec)
             .unwrap_or_default();
-        Self { records, ..Self::default() }
+        let used = std::iter::repeat_with(AtomicBool::default).take(records.len() / RECORD).collect();
+        Self { records, used, fresh: Mutex::default() }
     }
 
     /// How many digests it holds.
     pub fn len(&self) -> usize {
-        self.fresh.len() + self.records.len() / RECORD
+        self.fresh().len() + self.records.len() / RECORD
     }
 
     /// Whether it holds none.
@@ -119,27 +123,35 @@ impl StatCache {
         self.len() == 0
     }
 
+    fn fresh(&self) -> MutexGuard<'_, BTreeMap<Key, (Stamp, Digest)>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The digest of the file `key`, if it was hashed with this very stamp.
     pub fn get(&self, key: &Key, stamp: &Stamp) -> Option<Digest> {
-        if let Some((seen, digest)) = self.fresh.get(key) {
-            return (seen == stamp).then_some(*digest);
-        }
+        self.recorded(key, stamp).or_else(|| {
+            let fresh = self.fresh();
+            fresh.get(key).filter(|(seen, _)| seen == stamp).map(|(_, digest)| *digest)
+        })
+    }
+
+    fn recorded(&self, key: &Key, stamp: &Stamp) -> Option<Digest> {
         let (records, _) = self.records.as_chunks::<RECORD>();
         let index = records.binary_search_by(|record| record[..KEY].cmp(&key.0)).ok()?;
         let record = &records[index];
         let digest = record[KEY + STAMP..].try_into().ok()?;
-        (record[KEY..KEY + STAMP] == stamp.0).then(|| Digest::from_bytes(digest))
+        if record[KEY..KEY + STAMP] != stamp.0 {
+            return None;
+        }
+        if let Some(used) = self.used.get(index) {
+            used.store(true, Ordering::Relaxed);
+        }
+        Some(Digest::from_bytes(digest))
     }
 
     /// Remembers a digest; the caller has seen that the stamp [`Stamp::is_settled`].
-    pub fn record(&mut self, key: Key, stamp: Stamp, digest: Digest) {
-        self.fresh.insert(key, (stamp, digest));
-        self.used.insert(key);
-    }
-
-    /// Notes that the record of `key` is still of use.
-    pub fn touch(&mut self, key: Key) {
-        self.used.insert(key);
+    pub fn record(&self, key: Key, stamp: Stamp, digest: Digest) {
+        self.fresh().insert(key, (stamp, digest));
     }
 
     /// Writes the cache to `path` if anything was added; its folder must exist.
@@ -147,7 +159,7 @@ impl StatCache {
     /// # Errors
     /// When the operating system refuses; that costs speed only.
     pub fn save(&self, disk: &Disk, path: &Path) -> Result<()> {
-        if self.fresh.is_empty() {
+        if self.fresh().is_empty() {
             return Ok(());
         }
         disk.write_atomic(path, &self.encode(MAX_RECORDS), 0o600)
@@ -157,21 +169,22 @@ impl StatCache {
         let crowded = self.len() > most;
         let mut bytes = Vec::with_capacity(HEADER.len() + self.len() * RECORD + CHECKSUM);
         bytes.extend_from_slice(HEADER);
-        let mut fresh = self.fresh.iter().peekable();
+        let fresh = self.fresh();
+        let mut fresh = fresh.iter().peekable();
         let push = |bytes: &mut Vec<u8>, (key, (stamp, digest)): (&Key, &(Stamp, Digest))| {
             bytes.extend_from_slice(&key.0);
             bytes.extend_from_slice(&stamp.0);
             bytes.extend_from_slice(digest.as_bytes());
         };
         let (records, _) = self.records.as_chunks::<RECORD>();
-        for record in records {
+        for (record, used) in records.iter().zip(&self.used) {
             let mut key = Key([0; KEY]);
             key.0.copy_from_slice(&record[..KEY]);
             while let Some(entry) = fresh.next_if(|(next, _)| **next < key) {
                 push(&mut bytes, entry);
             }
             let replaced = fresh.peek().is_some_and(|(next, _)| **next == key);
-            if !replaced && (!crowded || self.used.contains(&key)) {
+            if !replaced && (!crowded || used.load(Ordering::Relaxed)) {
                 bytes.extend_from_slice(record);
             }
         }
