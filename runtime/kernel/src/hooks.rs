@@ -139,8 +139,9 @@ impl Fleet {
             !capabilities.fs_read.is_empty() || !capabilities.fs_write.is_empty()
         });
         if uses_files {
-            prepared.files =
-                Some(Files::copy(&home.principals(), self.owner(), &home.staging().join("hooks"))?);
+            // Not in the staging folder: the switch empties that one.
+            let copy = home.run().join("hooks");
+            prepared.files = Some(Files::copy(&home.principals(), self.owner(), &copy)?);
         }
         for (name, step, capsule) in running {
             // Hooks never see the workspace: it is not part of what is rolled back.

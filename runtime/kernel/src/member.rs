@@ -207,6 +207,15 @@ impl Member {
         manifest.handlers().into_iter().map(handler).collect()
     }
 
+    fn handler_count(&self) -> usize {
+        match self.loaded() {
+            Some(Loaded { manifest, capsule: Some(_) }) => {
+                manifest.subscribe.values().filter(|one| one.handler.is_some()).count()
+            }
+            _ => 0,
+        }
+    }
+
     /// Calls it.
     pub(crate) async fn call(
         &self,
@@ -343,7 +352,7 @@ impl Member {
                 .description()
                 .map(|description| description.tools().iter().map(|tool| tool.name.clone()).collect())
                 .unwrap_or_default(),
-            handlers: self.handlers().len(),
+            handlers: self.handler_count(),
         }
     }
 

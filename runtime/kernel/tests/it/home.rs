@@ -10,7 +10,7 @@ use astrid_kernel::uplink::server::ServerLimits;
 use astrid_kernel::{Kernel, KernelError, KernelOptions, KernelPorts};
 use astrid_manifest::lock::{LockedCapsule, LockedDistro};
 use astrid_manifest::{Lock, Position, Signer};
-use astrid_store::generation::{Action, Configuration, Inventory, MetaInput, Part, Setting};
+use astrid_store::generation::{Action, Configuration, Generation, Inventory, MetaInput, Part, Setting};
 use astrid_store::journal::Switch;
 use astrid_store::{Disk, Generations, Home, Store, WriterLock};
 
@@ -149,9 +149,20 @@ impl TestHome {
         self.folder.path().join("work")
     }
 
+    pub(crate) fn writer(&self) -> WriterLock {
+        WriterLock::acquire(&self.home, &self.disk, "test", Duration::from_secs(5)).unwrap()
+    }
+
     /// Makes a generation of `members` the current one.
     pub(crate) fn apply(&self, declaration: &str, members: &[Member]) -> u64 {
-        let writer = WriterLock::acquire(&self.home, &self.disk, "test", Duration::from_secs(5)).unwrap();
+        let number = self.stage(declaration, members).number();
+        Switch::new(&self.home, &self.disk, &self.writer(), Some(number)).commit().unwrap();
+        number.get()
+    }
+
+    /// Makes a generation of `members` that is not in force.
+    pub(crate) fn stage(&self, declaration: &str, members: &[Member]) -> Generation {
+        let writer = self.writer();
         let generations = Generations::new(self.home.clone(), self.disk.clone());
         let mut configuration = Configuration::default();
         let mut lock = Lock {
@@ -191,7 +202,7 @@ impl TestHome {
         staged.write(Part::Plan, b"{}").unwrap();
         staged.write_inventory(&Inventory::default()).unwrap();
         staged.write_configuration(&configuration, &key).unwrap();
-        let generation = staged
+        staged
             .publish(MetaInput {
                 parent: generations.current_number().unwrap(),
                 created: jiff::Timestamp::UNIX_EPOCH,
@@ -202,9 +213,7 @@ impl TestHome {
                 commit: None,
                 tool: "0.1.0".into(),
             })
-            .unwrap();
-        Switch::new(&self.home, &self.disk, &writer, Some(generation.number())).commit().unwrap();
-        generation.number().get()
+            .unwrap()
     }
 
     fn locked(&self, member: &Member) -> LockedCapsule {
