@@ -9,19 +9,27 @@ use astrid_manifest::diagnostic::{Diagnostics, Parsed, Position};
 use astrid_manifest::distro::{Distro, manifest_hash};
 use astrid_manifest::lock::{AnyLock, LegacyLock, Lock};
 use astrid_manifest::source::{GitSource, Source, SourcePath};
+use astrid_manifest::trust::AckFile;
 
 use crate::context::Context;
 use crate::error::{Error, Place, Result};
 use crate::origin::Origin;
 use crate::source::address::{GitAddress, Named};
 use crate::source::git::{Mirror, Reference, git_cache};
-use crate::source::index::read_limited;
+use crate::source::index::{check_plain_file, read_limited};
 
 /// The file that declares a fleet.
 pub const MANIFEST: &str = "Distro.toml";
 /// The lock beside it.
 pub const LOCK: &str = "Distro.lock";
 
+/// The folder beside it with the acknowledgements that come with the distro.
+pub const TRUST: &str = "trust";
+
+/// A distro comes with at most so many files of acknowledgements.
+const MAX_TRUST_FILES: usize = 1000;
+/// One of them is not larger than this: 1 MiB.
+const MAX_TRUST_BYTES: u64 = 1 << 20;
 /// A declaration or lock is not larger than this: 16 MiB.
 const MAX_TEXT_BYTES: u64 = 16 << 20;
 
@@ -107,6 +115,8 @@ struct Inner {
     base: Base,
     origin: Origin,
     lock: ExistingLock,
+    /// Texts of acknowledgements that were fetched with the declaration; those in a folder are read there.
+    trust: Vec<(String, String)>,
     warnings: Diagnostics,
 }
 
@@ -156,6 +166,7 @@ impl Declaration {
             file: MANIFEST.to_owned(),
             base: Base::Folder(folder),
             origin: Origin::Home,
+            trust: Vec::new(),
         })
     }
 
@@ -170,6 +181,7 @@ impl Declaration {
             file: format!("builtin/{MANIFEST}"),
             base: Base::Folder(folder.to_owned()),
             origin: Origin::Builtin,
+            trust: Vec::new(),
         })
     }
 
@@ -181,16 +193,27 @@ impl Declaration {
             (true, _) => format!("{}/{MANIFEST}", typed.trim_end_matches('/')),
             (false, _) => typed.to_owned(),
         };
-        let text = read_text(&manifest, &shown)?.ok_or_else(|| {
+        let missing = || {
             Error::invalid(format!("{shown} does not exist"))
                 .hint("name the folder of a Distro.toml, or write one with `astrid init --here`")
-        })?;
-        let manifest = std::fs::canonicalize(&manifest)
-            .map_err(|error| Error::failed(format!("{shown} can't be found")).caused_by(error))?;
+        };
+        let real = match std::fs::canonicalize(&manifest) {
+            Ok(real) => real,
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Err(missing()),
+            Err(error) => return Err(Error::failed(format!("{shown} can't be found")).caused_by(error)),
+        };
+        // A link may lead to the same file of another folder; a repository may not make us quote others.
+        if real.file_name() != manifest.file_name() {
+            check_plain_file(&manifest, &shown)?;
+        }
+        let manifest = real;
+        let text = read_text(&manifest, &shown)?.ok_or_else(missing)?;
         let folder = manifest.parent().unwrap_or(&manifest).to_owned();
+        check_plain_file(&folder.join(LOCK), LOCK)?;
         let lock = read_text(&folder.join(LOCK), LOCK)?;
         let base = Base::Folder(folder.clone());
-        Self::assemble(Pieces { text, lock, file: shown, base, origin: Origin::Folder(folder) })
+        let origin = Origin::Folder(folder);
+        Self::assemble(Pieces { text, lock, file: shown, base, origin, trust: Vec::new() })
     }
 
     fn load_git(context: &Context, address: &GitAddress, source: &GitSource) -> Result<Self> {
@@ -219,8 +242,23 @@ impl Declaration {
             commit: commit.clone(),
             path: path.clone(),
         };
+        let mut trust = Vec::new();
+        if mirror.has_folder(&commit, &inside(TRUST))? {
+            let select = |name: &str, is_folder: bool| !is_folder && is_trust_file(name);
+            mirror.visit(&commit, &inside(TRUST), &select, &mut |name, _, bytes| {
+                let shown = format!("{TRUST}/{name}");
+                if bytes.len() as u64 > MAX_TRUST_BYTES || trust.len() >= MAX_TRUST_FILES {
+                    return Err(too_much_trust(&shown));
+                }
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| Error::invalid(format!("{address}: {shown} is no UTF-8")))?;
+                trust.push((shown, text));
+                Ok(())
+            })?;
+        }
         Self::assemble(Pieces {
             lock: read(LOCK)?,
+            trust,
             text,
             file: inside(MANIFEST),
             base: Base::Git { address: address.clone(), commit, path },
@@ -254,6 +292,7 @@ impl Declaration {
             base: pieces.base,
             origin: pieces.origin,
             lock,
+            trust: pieces.trust,
             warnings,
         }));
         declaration.check_sources()?;
@@ -353,6 +392,22 @@ impl Declaration {
         }
     }
 
+    /// The acknowledgements that came with the distro, by file. Whether they count is not decided here.
+    ///
+    /// # Errors
+    /// `Invalid` when one is not valid, or is no plain file of reasonable size.
+    pub fn acknowledgements(&self) -> Result<Vec<(String, AckFile)>> {
+        let texts = match self.folder() {
+            Some(folder) => trust_texts(folder)?,
+            None => self.0.trust.clone(),
+        };
+        let parse = |(shown, text): (String, String)| {
+            let file = AckFile::parse(&shown, &text).map_err(Error::from)?.value;
+            Ok((shown, file))
+        };
+        texts.into_iter().map(parse).collect()
+    }
+
     /// What the parsers warn about.
     #[must_use]
     pub fn warnings(&self) -> &Diagnostics {
@@ -372,6 +427,57 @@ struct Pieces {
     file: String,
     base: Base,
     origin: Origin,
+    trust: Vec<(String, String)>,
+}
+
+/// Whether a name in `trust/` is one of a file of acknowledgements.
+fn is_trust_file(name: &str) -> bool {
+    !name.starts_with('.')
+        && !name.contains('/')
+        && Path::new(name).extension().is_some_and(|ending| ending == "toml")
+}
+
+fn too_much_trust(shown: &str) -> Error {
+    Error::invalid(format!(
+        "{shown}: a distro comes with at most {MAX_TRUST_FILES} files of acknowledgements of at most 1 MiB"
+    ))
+}
+
+/// The texts of the acknowledgements beside a declaration. No link is followed.
+fn trust_texts(folder: &Path) -> Result<Vec<(String, String)>> {
+    let trust = folder.join(TRUST);
+    match std::fs::symlink_metadata(&trust) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Err(Error::invalid(format!("{TRUST} is no folder")).hint("links are not followed")),
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::failed(format!("{TRUST}/ can't be read")).caused_by(error)),
+    }
+    let entries = std::fs::read_dir(&trust)
+        .map_err(|error| Error::failed(format!("{TRUST}/ can't be read")).caused_by(error))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| is_trust_file(name))
+        .take(MAX_TRUST_FILES + 1)
+        .collect();
+    names.sort();
+    let mut texts = Vec::new();
+    for name in names {
+        let shown = format!("{TRUST}/{name}");
+        if texts.len() >= MAX_TRUST_FILES {
+            return Err(too_much_trust(&shown));
+        }
+        let path = trust.join(&name);
+        check_plain_file(&path, &shown)?;
+        let bytes = match read_limited(&path, MAX_TRUST_BYTES) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Err(too_much_trust(&shown)),
+            Err(error) => return Err(Error::failed(format!("{shown} can't be read")).caused_by(error)),
+        };
+        let text = String::from_utf8(bytes).map_err(|_| Error::invalid(format!("{shown} is no UTF-8")))?;
+        texts.push((shown, text));
+    }
+    Ok(texts)
 }
 
 /// Reads a text of limited size; nothing when there is no such file.

@@ -4,7 +4,18 @@ use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use astrid_store::Store;
+
 use crate::error::{Error, Result};
+
+/// With fewer things than this to look at, starting threads costs more than it saves.
+const WORTH_THREADS: usize = 48;
+
+/// How many threads to look at that many things of the store with: the fewer things, the fewer threads.
+pub(crate) fn threads_for(store: &Store, things: usize) -> NonZeroUsize {
+    let threads = store.disk().parallelism().min(things / WORTH_THREADS);
+    NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
+}
 
 /// Runs `work` over `items` on at most `jobs` threads, and gives the results in the items' order.
 ///
@@ -25,6 +36,7 @@ pub(crate) fn for_each<T: Sync, R: Send>(
     std::thread::scope(|scope| {
         for _ in 0..jobs.get().min(items.len()) {
             scope.spawn(|| {
+                let mut mine = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(index) else { break };
@@ -32,9 +44,10 @@ pub(crate) fn for_each<T: Sync, R: Send>(
                     if result.is_err() {
                         stop.store(true, Ordering::Relaxed);
                     }
-                    if let Ok(mut done) = done.lock() {
-                        done.push((index, result));
-                    }
+                    mine.push((index, result));
+                }
+                if let Ok(mut done) = done.lock() {
+                    done.append(&mut mine);
                 }
             });
         }

@@ -23,7 +23,7 @@ use crate::resolution::Upgrade;
 use crate::solve::{Candidates, Member, Metadata};
 use crate::source::address::{GitAddress, Named};
 use crate::source::git::{Mirror, Reference, git_cache};
-use crate::source::index::{Folder, Line};
+use crate::source::index::{Folder, Line, plain_path};
 use crate::source::release::{Client, Release, Repository};
 use crate::source::{Offer, Pin, is_complete};
 
@@ -133,7 +133,9 @@ impl<'a> Index<'a> {
             .iter()
             .map(|index| match (&index.url, declaration.base()) {
                 (IndexLocation::Path(path), Base::Folder(folder)) => {
-                    Ok(Folder::new(&index.name, path.under(folder)))
+                    let root =
+                        plain_path(folder, path).map_err(|error| error.at(declaration.place(index.at)))?;
+                    Ok(Folder::new(&index.name, root))
                 }
                 _ => Err(Error::invalid(format!("index `{}` is not supported by this version", index.name))
                     .at(declaration.place(index.at))
@@ -302,8 +304,8 @@ impl<'a> Index<'a> {
         }
         let single = |pin| vec![Offer { version: None, pin, yanked: false }];
         match (&entry.source, self.declaration.base()) {
-            (Source::Path(path), Base::Folder(folder)) => Ok(single(Pin::Folder(path.under(folder)))),
-            (Source::Archive(path), Base::Folder(folder)) => Ok(single(Pin::File(path.under(folder)))),
+            (Source::Path(path), Base::Folder(folder)) => Ok(single(Pin::Folder(plain_path(folder, path)?))),
+            (Source::Archive(path), Base::Folder(folder)) => Ok(single(Pin::File(plain_path(folder, path)?))),
             (Source::Path(path), Base::Git { address, commit, path: base }) => {
                 let inside = path.joined();
                 let path = match (base.is_empty(), inside.is_empty()) {

@@ -9,12 +9,15 @@ use astrid_manifest::lock::Lock;
 use astrid_manifest::subject::Subject;
 use astrid_store::generation::{Configuration, Generation, GenerationNumber, Generations, Part, Setting};
 use astrid_store::home::HomeKey;
-use astrid_store::{Home, Store};
+use astrid_store::{Home, Store, Tree};
 
 use crate::context::Context;
+use crate::declaration::Declaration;
 use crate::error::{Error, Result};
+use crate::fetch::{for_each, threads_for};
 use crate::plan::{Authorities, AuthorityOf, BaseFacts, Enforced, Fleet, SettingFact, SettingFacts};
-use crate::secrets::{Binding, configuration_digest};
+use crate::secrets::{Binding, SecretStore, configuration_digest};
+use crate::verified::Listings;
 
 /// The name of the capsules' origin when the home's own distro is applied.
 const HOME_ORIGIN: &str = "home";
@@ -53,6 +56,19 @@ impl Current {
             Some(generation) => Self::of(generation, key, known).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The same, for who has read a declaration that may be the one that was applied.
+    ///
+    /// # Errors
+    /// 84 when it is damaged.
+    pub fn beside(context: &Context, declaration: &Declaration) -> Result<Option<Self>> {
+        let secrets = SecretStore::open_existing(&context.home, context.store.disk())?;
+        let key = secrets.as_ref().map(SecretStore::key);
+        let Some(lock) = declaration.lock() else { return Self::load(context, key, None) };
+        let text = lock.to_toml();
+        let declaration = (declaration.text(), declaration.distro());
+        Self::load(context, key, Some(Known { lock: (&text, lock), declaration }))
     }
 
     /// Reads a generation.
@@ -290,14 +306,30 @@ impl Damage {
 /// # Errors
 /// When a folder can't be read.
 pub fn observe(context: &Context, current: &Current, depth: Depth) -> Result<Observed> {
+    observe_knowing(context, current, depth, &Listings::default())
+}
+
+/// The same, for who has read listings already: those are not read again to see what is present.
+pub(crate) fn observe_knowing(
+    context: &Context,
+    current: &Current,
+    depth: Depth,
+    known: &Listings,
+) -> Result<Observed> {
     let mut observed = Observed {
         switch_cut_short: astrid_store::journal::is_pending(&context.home),
         ..Observed::default()
     };
-    let contents =
-        current.facts.fleet.artifacts.iter().map(|(subject, artifact)| (subject, artifact.content));
-    for (subject, content) in contents {
-        if let Some(damage) = check_content(&context.store, &content, depth) {
+    let artifacts = &current.facts.fleet.artifacts;
+    let contents: Vec<_> = artifacts.iter().map(|(subject, artifact)| (subject, artifact.content)).collect();
+    let damages = for_each(threads_for(&context.store, contents.len()), &contents, |(_, content)| {
+        Ok(match known.get(content) {
+            Some(tree) if depth == Depth::Presence => check_tree(&context.store, tree, depth),
+            _ => check_content(&context.store, content, depth),
+        })
+    })?;
+    for ((subject, _), damage) in contents.into_iter().zip(damages) {
+        if let Some(damage) = damage {
             observed.damaged.insert(subject.clone(), damage);
         }
     }
@@ -316,10 +348,13 @@ pub fn observe(context: &Context, current: &Current, depth: Depth) -> Result<Obs
 
 /// What is wrong with the content of that digest in the store; nothing when it is well.
 pub(crate) fn check_content(store: &Store, content: &Digest, depth: Depth) -> Option<Damage> {
-    let tree = match store.tree(content) {
-        Ok(tree) => tree,
-        Err(error) => return Some(damage_of(&error)),
-    };
+    match store.tree(content) {
+        Ok(tree) => check_tree(store, &tree, depth),
+        Err(error) => Some(damage_of(&error)),
+    }
+}
+
+fn check_tree(store: &Store, tree: &Tree, depth: Depth) -> Option<Damage> {
     for entry in tree.entries() {
         let wrong = match depth {
             Depth::Presence => match store.length(&entry.blob) {

@@ -2,7 +2,7 @@
 //!
 //! Nothing here changes anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use astrid_authority::{CapsuleName, Digest, EnvKey, PackId, Permission, PrincipalId};
@@ -15,17 +15,18 @@ use astrid_store::home::SecretScope;
 use crate::apply::ProposalParts;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::observed::{Current, Depth, Known, kept, observe, probes, shape_digest, text_fact};
+use crate::observed::{Current, Depth, Known, kept, observe_knowing, probes, shape_digest, text_fact};
+use crate::plan::document::Action;
 use crate::plan::{
-    Authorities, AuthorityOf, BaseFacts, Enforced, Fleet, Nonce, Plan, PlanInput, SettingFact, SettingFacts,
-    plan,
+    Authorities, AuthorityOf, BaseFacts, Enforced, Fleet, Item, Nonce, Plan, PlanInput, SettingFact,
+    SettingFacts, plan,
 };
 use crate::policy::EffectivePolicy;
 use crate::secrets::{Binding, Secret, SecretName, SecretStore, principal_scope};
 use crate::trust::acknowledgement::Revocations;
 use crate::trust::{Acknowledgements, Beliefs, Conditions, Floors};
 use crate::variables::{self, Configuration, Draft, Setting, Sources, StoredSecrets, Templates};
-use crate::verified::VerifiedFleet;
+use crate::verified::{VerifiedFleet, refuse_ungranted, ungranted};
 
 /// What a command says, besides what is wanted.
 #[derive(Clone, Copy)]
@@ -63,6 +64,7 @@ pub struct Proposal {
     pub(crate) base: Option<BaseFacts>,
     pub(crate) origin: String,
     pub(crate) floors: Floors,
+    pub(crate) revocations: Revocations,
     pub(crate) scope: SecretScope,
     pub(crate) tool: String,
 }
@@ -77,6 +79,7 @@ impl Proposal {
             base: self.base.map(|base| base.fleet),
             origin: self.origin,
             floors: self.floors,
+            revocations: self.revocations,
             scope: self.scope,
             tool: self.tool,
         };
@@ -141,32 +144,28 @@ impl HomeTrust {
 
     /// The acknowledgements that count at this home for a distro of `origin`.
     ///
-    /// `folder` is the distro's own, whose `trust/` is read as well.
-    ///
-    /// # Errors
-    /// 65 when a file of acknowledgements is not valid.
+    /// `of_repository` are those that came with the distro; `flag` is `--acks=repository`.
+    #[must_use]
     pub fn acknowledgements(
         &self,
         context: &Context,
         origin: &str,
-        folder: Option<&Path>,
-        of_repository: bool,
-    ) -> Result<Acknowledgements> {
+        of_repository: Vec<(String, AckFile)>,
+        flag: bool,
+    ) -> Acknowledgements {
         let mut known = Acknowledgements::new(&Conditions {
             now: context.clock.now(),
             rule: self.policy.acks,
-            repository_counts: of_repository || self.beliefs.believes(origin),
+            repository_counts: flag || self.beliefs.believes(origin),
             revocations: &self.revocations,
         });
         for (name, file) in &self.acks {
             known = known.with_home(name, file.clone());
         }
-        if let Some(folder) = folder {
-            for (name, file) in read_acks(&folder.join("trust"), &[], "trust")? {
-                known = known.with_repository(&name, file);
-            }
+        for (name, file) in of_repository {
+            known = known.with_repository(&name, file);
         }
-        Ok(known)
+        known
     }
 
     /// The policy of this home and of a distro, together.
@@ -296,7 +295,7 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
     let settings = facts_of(&draft.preview(), key);
     let damaged = match (options.look, &current) {
         (Some(depth), Some(current)) => {
-            let observed = observe(context, current, depth)?;
+            let observed = observe_knowing(context, current, depth, wanted.listings())?;
             observed
                 .damaged
                 .into_iter()
@@ -305,8 +304,9 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         }
         _ => BTreeMap::new(),
     };
+    let of_repository = wanted.declaration().acknowledgements()?;
     let acknowledgements = trust
-        .acknowledgements(context, &origin, wanted.declaration().folder(), false)?
+        .acknowledgements(context, &origin, of_repository.clone(), false)
         .with_builtin(options.builtin.iter().cloned());
     let mut nonce = [0; 16];
     context
@@ -330,6 +330,7 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
             None => &nothing,
         },
         settings: &settings,
+        defaulted: &draft.defaulted(),
         stored_secrets: &stored_secrets,
         damaged: &damaged,
         lines: &lines(&wanted),
@@ -343,10 +344,14 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         // The home's own distro may become empty: its owner empties it entry by entry.
         allow_empty: options.allow_empty || wanted.declaration().is_home(),
     })?;
+    let mut notes = policy.without_effect().to_vec();
+    let same_policy = current.as_ref().is_some_and(|current| current.facts.policy == policy.digest());
+    check_changes(&wanted, &planned, &policy, same_policy, &mut notes)?;
     // What the flag of this run lets count is no part of the plan that others review.
-    let acknowledgements = if options.acks_of_repository {
+    // The flag speaks of the folder that somebody reviewed: what was fetched counts by belief only.
+    let acknowledgements = if options.acks_of_repository && !wanted.declaration().origin().is_fetched() {
         trust
-            .acknowledgements(context, &origin, wanted.declaration().folder(), true)?
+            .acknowledgements(context, &origin, of_repository, true)
             .with_builtin(options.builtin.iter().cloned())
     } else {
         acknowledgements
@@ -356,14 +361,53 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         plan: planned,
         acknowledgements,
         draft,
-        notes: policy.without_effect().to_vec(),
+        notes,
         wanted,
         base,
         origin,
         floors: trust.floors,
+        revocations: trust.revocations,
         scope: scope.clone(),
         tool: options.tool.to_owned(),
     })
+}
+
+/// What verification says of every fleet, said again of what changes: a fleet that was taken as its lock has it
+/// was not looked at.
+fn check_changes(
+    wanted: &VerifiedFleet,
+    plan: &Plan,
+    policy: &EffectivePolicy,
+    same_policy: bool,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let planned = &plan.document().changes;
+    if planned.iter().any(|change| change.action == Action::Remove) {
+        wanted.check_imports()?;
+    }
+    let everything = policy.refuses_ungranted_imports() && !same_policy;
+    let changed: BTreeSet<&CapsuleName> = planned
+        .iter()
+        .filter(|change| !matches!(change.action, Action::Remove | Action::Heal))
+        .filter_map(|change| match &change.subject {
+            Item::Subject(Subject::Capsule(name)) => Some(name),
+            _ => None,
+        })
+        .collect();
+    for capsule in wanted.capsules() {
+        if !everything && !changed.contains(&capsule.locked().name) {
+            continue;
+        }
+        for text in ungranted(&capsule.locked().name, capsule.authority()?) {
+            if policy.refuses_ungranted_imports() {
+                return Err(refuse_ungranted(text));
+            }
+            if !wanted.warnings().contains(&text) {
+                notes.push(text);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The templates of the locked capsules that the declaration itself names.

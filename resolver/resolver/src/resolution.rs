@@ -18,6 +18,7 @@ use crate::graph::{Edge, Graph, Needs, Node, Reason, shared_exports};
 use crate::index::{Found, Index};
 use crate::lock_state::{LockState, Selection, lock_state};
 use crate::solve::{Member, Problem, RootImport, Solution, Wanted, solve};
+use crate::source::index::plain_path;
 
 /// Which locked versions may be left for newer ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -549,9 +550,9 @@ pub(crate) fn taken_lock(resolution: &Resolution) -> Option<&Lock> {
 }
 
 /// Where a local source is on this machine.
-pub(crate) fn local_folder(declaration: &Declaration, source: &Source) -> Option<std::path::PathBuf> {
+pub(crate) fn local_folder(declaration: &Declaration, source: &Source) -> Option<Result<std::path::PathBuf>> {
     match (source, declaration.base()) {
-        (Source::Path(path), Base::Folder(folder)) => Some(path.under(folder)),
+        (Source::Path(path), Base::Folder(folder)) => Some(plain_path(folder, path)),
         _ => None,
     }
 }

@@ -105,14 +105,18 @@ fn check_policy_and_plan(
     let distro = parse("Distro.toml", &declaration).map_err(Error::from)?.value;
     let policy = trust.effective_policy(&distro.policy);
     let acknowledgements = trust
-        .acknowledgements(context, &target.facts.origin, None, false)?
+        .acknowledgements(context, &target.facts.origin, Vec::new(), false)
         .with_generation(to.get(), &generation_acks(&target.generation)?);
+    let own = target.facts.fleet.own_capsules_digests();
     let revoked: Vec<String> = target
         .facts
         .fleet
         .artifacts
         .iter()
-        .filter(|(subject, artifact)| acknowledgements.is_revoked(subject, artifact.content))
+        .filter(|(subject, artifact)| {
+            let distro = artifact.pack.is_none().then_some((&target.facts.fleet.distro, &own));
+            acknowledgements.is_revoked(subject, artifact.content, distro)
+        })
         .map(|(subject, artifact)| format!("{subject} {} ({})", artifact.version, artifact.content))
         .collect();
     if !revoked.is_empty() {
@@ -138,6 +142,7 @@ fn check_policy_and_plan(
         authority: &recorded,
         base_authority: &base_recorded,
         settings: &target.facts.settings,
+        defaulted: &std::collections::BTreeSet::new(),
         stored_secrets: &|_| Vec::new(),
         damaged: &BTreeMap::new(),
         lines: &BTreeMap::new(),
@@ -171,9 +176,21 @@ pub fn rollback(
     let current = generations.current()?;
     let target = generations.open(proposal.to)?;
     let inventory = target.inventory()?;
+    let contents = inventory.capsules.values().map(|item| item.content);
+    for content in contents.chain(inventory.packs.values().map(|item| item.content)) {
+        // What is switched to is what was applied then, byte for byte.
+        if let Some(damage) = check_content(&context.store, &content, Depth::Bytes) {
+            return Err(Error::corrupt(format!(
+                "generation {} is damaged: {}",
+                proposal.to,
+                damage.as_words()
+            ))
+            .hint("run `astrid verify --store`, or roll back to another one"));
+        }
+    }
     for item in inventory.packs.values() {
         let tree = context.store.tree(&item.content)?;
-        context.store.serve_tree(&tree)?;
+        context.store.repair_served_tree(&tree, &writer)?;
     }
     let failed = |cause: Error| {
         Error::new(ErrorKind::RolledBack, "the rollback failed, and nothing was changed").caused_by(cause)

@@ -98,6 +98,8 @@ pub struct Draft {
     /// Settings whose secret is already in the store.
     in_store: BTreeSet<(CapsuleName, EnvKey)>,
     unchanged: BTreeSet<(CapsuleName, EnvKey)>,
+    /// Variables whose value is their default.
+    defaults: BTreeSet<String>,
     questions: Vec<Question>,
 }
 
@@ -199,6 +201,7 @@ pub fn draft(
         values: BTreeMap::new(),
         in_store: BTreeSet::new(),
         unchanged: BTreeSet::new(),
+        defaults: BTreeSet::new(),
         questions: Vec::new(),
     };
     let mut used = BTreeMap::<&str, Vec<(&CapsuleName, &EnvKey)>>::new();
@@ -214,6 +217,7 @@ pub fn draft(
     used.sort_by_key(|(name, _)| draft.declared.get(*name).is_some_and(|variable| variable.secret));
     let mut values = BTreeMap::new();
     let mut in_store = BTreeSet::new();
+    let mut defaults = BTreeSet::new();
     let mut questions = Vec::new();
     for (name, places) in used {
         let Some(variable) = draft.declared.get(name) else {
@@ -240,7 +244,12 @@ pub fn draft(
                 in_store.extend(places.iter().map(|(capsule, key)| ((*capsule).clone(), (*key).clone())));
                 continue;
             }
-            None => variable.default.clone(),
+            None => {
+                if variable.default.is_some() {
+                    defaults.insert(name.to_owned());
+                }
+                variable.default.clone()
+            }
         };
         match value {
             Some(value) if variable.secret => {
@@ -259,6 +268,7 @@ pub fn draft(
         }
     }
     (draft.values, draft.in_store, draft.questions) = (values, in_store, questions);
+    draft.defaults = defaults;
     draft.questions.sort_by(|one, two| one.name.cmp(&two.name));
     draft.note_unchanged(sources.secrets);
     Ok(draft)
@@ -285,6 +295,21 @@ impl Draft {
     #[must_use]
     pub fn questions(&self) -> &[Question] {
         &self.questions
+    }
+
+    /// The settings that nobody gave a value, so that the declaration's defaults are taken.
+    #[must_use]
+    pub fn defaulted(&self) -> BTreeSet<(CapsuleName, EnvKey)> {
+        let mut found = BTreeSet::new();
+        for (capsule, templates) in &self.templates {
+            for (key, template) in templates {
+                let mut variables = template.variables().peekable();
+                if variables.peek().is_some() && variables.all(|name| self.defaults.contains(name)) {
+                    found.insert((capsule.clone(), key.clone()));
+                }
+            }
+        }
+        found
     }
 
     /// The settings as far as they are known: what a plan shows.

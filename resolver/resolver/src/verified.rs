@@ -4,7 +4,7 @@
 mod check;
 mod claims;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -17,8 +17,9 @@ use astrid_manifest::signer::Signer;
 use astrid_manifest::subject::Subject;
 use astrid_store::{Store, Tree};
 
-use check::CheckedCapsule;
+use check::Found;
 pub use check::verify;
+pub(crate) use check::{refuse_ungranted, ungranted};
 
 use crate::artifact::{CapsuleArtifact, PackArtifact};
 use crate::context::Context;
@@ -86,6 +87,9 @@ struct Slot {
     authority: OnceLock<EffectiveAuthority>,
 }
 
+/// Listings that were read, by the digest that is theirs.
+pub(crate) type Listings = HashMap<Digest, Tree>;
+
 /// A fleet whose bytes are in the store and are what its lock says. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct VerifiedFleet(Arc<Inner>);
@@ -98,7 +102,17 @@ struct Inner {
     capsules: BTreeMap<CapsuleName, Slot>,
     packs: BTreeMap<PackId, OnceLock<PackArtifact>>,
     graph: OnceLock<Graph>,
+    listings: Listings,
     warnings: Vec<String>,
+}
+
+impl Inner {
+    fn tree(&self, content: &Digest) -> Result<Tree> {
+        match self.listings.get(content) {
+            Some(tree) => Ok(tree.clone()),
+            None => Ok(self.store.tree(content)?),
+        }
+    }
 }
 
 /// A capsule of a verified fleet.
@@ -164,6 +178,11 @@ impl VerifiedFleet {
         &self.0.warnings
     }
 
+    /// The listings that were read to see that nothing changed.
+    pub(crate) fn listings(&self) -> &Listings {
+        &self.0.listings
+    }
+
     /// Who needs whom, and the order of loading; reads every manifest when it was not drawn yet.
     ///
     /// # Errors
@@ -199,6 +218,26 @@ impl VerifiedFleet {
             let _ = self.0.graph.set(Graph::build(&needs, outer)?);
         }
         self.0.graph.get().ok_or_else(|| Error::failed("the graph of the fleet was not drawn"))
+    }
+
+    /// Refuses a fleet in which nobody provides what a capsule can't do without.
+    ///
+    /// # Errors
+    /// `Invalid` when something is missing; else as [`VerifiedFleet::graph`].
+    pub fn check_imports(&self) -> Result<()> {
+        let graph = self.graph()?;
+        for capsule in self.capsules() {
+            for (interface, import) in &capsule.manifest()?.imports {
+                if !import.optional && graph.providers(interface, &import.requirement).is_empty() {
+                    return Err(Error::invalid(format!(
+                        "capsule `{}` needs `{interface} {}`, and nothing in the fleet exports it",
+                        capsule.locked.name, import.requirement
+                    ))
+                    .hint("keep who exports it, or drop the capsule as well"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn outer_edges(&self) -> Result<Vec<crate::graph::Edge>> {
@@ -288,6 +327,7 @@ impl<'a> VerifiedCapsule<'a> {
         if slot.artifact.get().is_none() {
             let artifact =
                 CapsuleArtifact::read(&self.fleet.store, &self.tree()?, self.locked.name.as_str())?;
+            claims::compare_capsule(self.locked, &artifact)?;
             let _ = slot.artifact.set(artifact);
         }
         slot.artifact.get().ok_or_else(|| Error::failed("a manifest was not kept"))
@@ -319,7 +359,7 @@ impl<'a> VerifiedCapsule<'a> {
     /// # Errors
     /// `Corrupt` when the store is.
     pub fn tree(&self) -> Result<Tree> {
-        Ok(self.fleet.store.tree(&self.locked.content)?)
+        self.fleet.tree(&self.locked.content)
     }
 
     fn slot(&self) -> Result<&'a Slot> {
@@ -359,6 +399,7 @@ impl<'a> VerifiedPack<'a> {
             let batch = self.fleet.store.batch();
             let artifact = PackArtifact::read(&batch, &self.tree()?, self.locked.id.as_str())?;
             batch.finish()?;
+            claims::compare_pack(self.locked, &artifact, &self.fleet.lock)?;
             let _ = slot.set(artifact);
         }
         slot.get().ok_or_else(|| Error::failed("a manifest was not kept"))
@@ -388,18 +429,12 @@ impl<'a> VerifiedPack<'a> {
     /// # Errors
     /// `Corrupt` when the store is.
     pub fn tree(&self) -> Result<Tree> {
-        Ok(self.fleet.store.tree(&self.locked.content)?)
+        self.fleet.tree(&self.locked.content)
     }
 }
 
-fn fleet(
-    context: &Context,
-    resolution: &Resolution,
-    lock: Lock,
-    mut capsules: BTreeMap<CapsuleName, CheckedCapsule>,
-    mut packs: BTreeMap<PackId, PackArtifact>,
-    graph: Option<Graph>,
-) -> VerifiedFleet {
+fn fleet(context: &Context, resolution: &Resolution, lock: Lock, found: Found) -> VerifiedFleet {
+    let Found { mut capsules, mut packs, graph, listings } = found;
     let slots = lock
         .capsules
         .iter()
@@ -439,6 +474,7 @@ fn fleet(
         capsules: slots,
         packs: pack_slots,
         graph: drawn,
+        listings,
         warnings,
     }))
 }

@@ -24,11 +24,10 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history;
 use crate::observed::{Current, Damage, Depth, check_content};
-use crate::plan::document::Action;
-use crate::plan::{Authorities, AuthorityOf, Fleet, Item, Nonce};
-use crate::proposal::binding;
+use crate::plan::{Authorities, AuthorityOf, Fleet, Nonce};
+use crate::proposal::{HomeTrust, binding};
 use crate::secrets::{Binding, SecretName, SecretStore};
-use crate::trust::{Floors, TrustedPlan};
+use crate::trust::{Floors, Revocations, TrustedPlan};
 use crate::variables::{Configuration, Setting};
 use crate::verified::VerifiedFleet;
 
@@ -91,6 +90,7 @@ pub struct Applying {
     pub(crate) base: Option<Fleet>,
     pub(crate) origin: String,
     pub(crate) floors: Floors,
+    pub(crate) revocations: Revocations,
     pub(crate) scope: astrid_store::home::SecretScope,
     pub(crate) tool: String,
 }
@@ -170,9 +170,16 @@ pub fn apply(
     if document.lock != Digest::of(applying.wanted.lock().to_toml().as_bytes()) {
         return Err(Error::failed("the plan was made for another fleet").hint("run the command again"));
     }
-    let run =
-        Run { context, trusted, applying: &applying, options, writer: &writer, generations: &generations };
-    run.heal()?;
+    let trust = check_rules(context, document.policy, &applying)?;
+    let run = Run {
+        context,
+        trusted,
+        applying: &applying,
+        floors: &trust.floors,
+        options,
+        writer: &writer,
+        generations: &generations,
+    };
     run.verify()?;
     let result = run.switch(current.as_ref(), hooks);
     match result {
@@ -196,29 +203,37 @@ fn check_base(planned: Option<crate::plan::document::Base>, current: Option<&Gen
         .hint("run the command again"))
 }
 
+/// Reads the home's rules again, now that nobody else may write: while a person was asked, another
+/// command may have tightened them, and what it recorded must not be written over.
+fn check_rules(context: &Context, planned: Digest, applying: &Applying) -> Result<HomeTrust> {
+    let trust = HomeTrust::read(context)?;
+    let policy = trust.effective_policy(&applying.wanted.declaration().distro().policy);
+    let changed = |kind, what: &str| {
+        Err(Error::new(kind, format!("{what} since the plan was made")).hint("run the command again"))
+    };
+    if policy.digest() != planned {
+        return changed(ErrorKind::Policy, "the policy was changed");
+    }
+    if trust.revocations != applying.revocations {
+        return changed(ErrorKind::TrustRequired, "trust was taken back");
+    }
+    if trust.floors != applying.floors {
+        return changed(ErrorKind::Failed, "another fleet was applied");
+    }
+    Ok(trust)
+}
+
 struct Run<'a> {
     context: &'a Context,
     trusted: &'a TrustedPlan,
     applying: &'a Applying,
+    floors: &'a Floors,
     options: &'a ApplyOptions<'a>,
     writer: &'a WriterLock,
     generations: &'a Generations,
 }
 
 impl Run<'_> {
-    /// Removes served folders that were changed, so that they are made again from the store.
-    fn heal(&self) -> Result<()> {
-        for change in &self.trusted.plan().document().changes {
-            let (Action::Heal, Item::Subject(Subject::Pack(id))) = (change.action, &change.subject) else {
-                continue;
-            };
-            let Some(locked) = self.applying.wanted.lock().pack(id.as_str()) else { continue };
-            let folder = self.context.store.served_tree(&locked.content);
-            self.context.store.disk().remove_tree(&folder)?;
-        }
-        Ok(())
-    }
-
     /// Hashes every byte that the new generation refers to.
     fn verify(&self) -> Result<()> {
         let lock = self.applying.wanted.lock();
@@ -323,7 +338,8 @@ impl Run<'_> {
         staged.write_configuration(&self.configuration()?, secrets.key())?;
         for pack in &wanted.lock().packs {
             let tree = store.tree(&pack.content)?;
-            store.serve_tree(&tree)?;
+            // A folder that is there already may have been written to since it was made.
+            store.repair_served_tree(&tree, self.writer)?;
             let record = record::install_record(&record::Facts {
                 context: self.context,
                 locked: pack,
@@ -455,7 +471,7 @@ impl Run<'_> {
         let mut switch = Switch::new(home, disk, self.writer, Some(to));
         self.place_secrets(&mut switch)?;
         let fleet = Fleet::of_lock(self.applying.wanted.lock(), &self.applying.origin);
-        let mut floors = self.applying.floors.clone();
+        let mut floors = self.floors.clone();
         floors.raise(&self.applying.origin, &fleet, self.trusted.accepted());
         switch.place(&home.floors(), floors.write()?.as_bytes(), 0o600)?;
         if let Some(nonce) = self.options.saved {
@@ -563,6 +579,7 @@ impl Applying {
             base: proposal.base,
             origin: proposal.origin,
             floors: proposal.floors,
+            revocations: proposal.revocations,
             scope: proposal.scope,
             tool: proposal.tool,
         }
@@ -576,6 +593,7 @@ pub struct ProposalParts {
     pub(crate) base: Option<Fleet>,
     pub(crate) origin: String,
     pub(crate) floors: Floors,
+    pub(crate) revocations: Revocations,
     pub(crate) scope: astrid_store::home::SecretScope,
     pub(crate) tool: String,
 }

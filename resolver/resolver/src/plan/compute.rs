@@ -57,6 +57,8 @@ pub struct PlanInput<'a> {
     pub base_authority: &'a dyn AuthorityOf,
     /// The wanted settings.
     pub settings: &'a SettingFacts,
+    /// The wanted settings whose value is the declaration's default.
+    pub defaulted: &'a BTreeSet<(CapsuleName, EnvKey)>,
     /// Names of the secrets that the home stores for a capsule, whatever they are bound to.
     pub stored_secrets: &'a dyn Fn(&CapsuleName) -> Vec<EnvKey>,
     /// Items that are pinned and not as they were pinned, with what is wrong.
@@ -361,7 +363,11 @@ impl<'a> Planner<'a> {
     }
 
     fn is_revoked(&self, subject: &Subject, artifact: &Artifact) -> bool {
-        self.input.acknowledgements.is_revoked(subject, artifact.content)
+        let fleet = self.input.fleet;
+        let own = (artifact.pack.is_none() && self.input.acknowledgements.names_distro(&fleet.distro))
+            .then(|| fleet.own_capsules_digests());
+        let distro = own.as_ref().map(|own| (&fleet.distro, own));
+        self.input.acknowledgements.is_revoked(subject, artifact.content, distro)
     }
 
     fn need(&mut self, subject: &Subject, artifact: &Artifact, why: Vec<Why>) {
@@ -481,6 +487,7 @@ impl<'a> Planner<'a> {
             let reason = match (before, fact) {
                 (_, SettingFact::Unknown { .. }) => "you will be asked for it",
                 (_, SettingFact::NewSecret(_)) => "the secret will be stored",
+                _ if self.input.defaulted.contains(&(name.clone(), key.clone())) => "its default is taken",
                 (None, _) => "declared",
                 (Some(_), _) => "another value",
             };

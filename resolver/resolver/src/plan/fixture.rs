@@ -127,6 +127,7 @@ impl World {
             authority: &self.authority,
             base_authority: &self.base_authority,
             settings: &self.settings,
+            defaulted: &std::collections::BTreeSet::new(),
             stored_secrets: &keys,
             damaged: &self.damaged,
             lines: &BTreeMap::from([("capsule:fs".parse().unwrap(), 7)]),

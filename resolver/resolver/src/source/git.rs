@@ -27,6 +27,9 @@ const MAX_FETCH_BYTES: usize = 1 << 30;
 const MAX_FILE_BYTES: usize = 256 << 20;
 /// Folders inside folders.
 const MAX_DEPTH: usize = 64;
+/// Entries that one visit looks at. A few objects can stand for more folders than there are atoms, each of them
+/// holding the same one again and again.
+const MAX_VISITED: usize = 200_000;
 
 const FILE: i32 = 0o100_644;
 const FILE_GROUP_WRITABLE: i32 = 0o100_664;
@@ -308,24 +311,40 @@ impl Mirror {
         visit: Visitor<'_>,
     ) -> Result<()> {
         let tree = self.tree(commit, path)?;
-        self.visit_tree(&tree, "", 0, select, visit)
+        let mut left = MAX_VISITED;
+        self.visit_tree(&tree, "", &mut left, select, visit)
+    }
+
+    /// Whether a commit has a folder at `path`.
+    ///
+    /// # Errors
+    /// `Invalid` when it is a symbolic link or a submodule.
+    pub fn has_folder(&self, commit: &str, path: &str) -> Result<bool> {
+        match self.tree(commit, "")?.get_path(Path::new(path)) {
+            Ok(entry) => Ok(kind(&self.address, path, entry.filemode())? == Kind::Folder),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
+            Err(error) => Err(self.failed(&error)),
+        }
     }
 
     fn visit_tree(
         &self,
         tree: &git2::Tree<'_>,
         prefix: &str,
-        depth: usize,
+        left: &mut usize,
         select: &dyn Fn(&str, bool) -> bool,
         visit: Visitor<'_>,
     ) -> Result<()> {
-        if depth > MAX_DEPTH {
+        if prefix.split('/').count() > MAX_DEPTH {
             return Err(Error::invalid(format!(
                 "{}: folders are nested deeper than {MAX_DEPTH}",
                 self.address
             )));
         }
         for entry in tree {
+            *left = left.checked_sub(1).ok_or_else(|| {
+                Error::invalid(format!("{} holds more than {MAX_VISITED} files and folders", self.address))
+            })?;
             let name = std::str::from_utf8(entry.name_bytes()).map_err(|_| {
                 Error::invalid(format!("{}: a file name under `{prefix}` is no UTF-8", self.address))
             })?;
@@ -338,7 +357,7 @@ impl Mirror {
                 Kind::Folder => {
                     let folder =
                         self.repository.find_tree(entry.id()).map_err(|error| self.failed(&error))?;
-                    self.visit_tree(&folder, &format!("{path}/"), depth + 1, select, visit)?;
+                    self.visit_tree(&folder, &format!("{path}/"), left, select, visit)?;
                 }
                 Kind::File { executable } => visit(&path, executable, self.blob(entry.id(), &path)?)?,
             }

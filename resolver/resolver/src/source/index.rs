@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use astrid_authority::{Digest, InterfaceId};
+use astrid_manifest::source::SourcePath;
 use jiff::Timestamp;
 use semver::{Version, VersionReq};
 use serde::Deserialize;
@@ -204,9 +205,46 @@ impl Folder {
 
 /// Reads a file; nothing when it holds more than `limit` bytes.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> std::io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
+    // A pipe would be waited for, and a device may never end.
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    // One more than there is, so that the end of the file shows without growing.
+    let expected = metadata.len().min(limit).saturating_add(1);
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
     fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// Refuses a file of a repository that is a symbolic link or no regular file; one that is not there is fine.
+///
+/// What a link leads to is not the repository's: read and quoted in a complaint, it would be told to whoever
+/// reads the complaint.
+pub(crate) fn check_plain_file(path: &Path, shown: &str) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if found.is_symlink() => Err(Error::invalid(format!("{shown} is a symbolic link"))
+            .hint("put the file itself there: links out of a repository are not followed")),
+        Ok(_) => Err(Error::invalid(format!("{shown} is no regular file"))),
+        Err(error) => Err(Error::failed(format!("{shown} can't be read")).caused_by(error)),
+    }
+}
+
+/// Where a path of a declaration in `folder` is, none of its components being a symbolic link.
+pub(crate) fn plain_path(folder: &Path, path: &SourcePath) -> Result<PathBuf> {
+    if !path.is_absolute() {
+        let mut at = folder.to_owned();
+        for part in path.joined().split('/').filter(|part| !part.is_empty()) {
+            at.push(part);
+            if fs::symlink_metadata(&at).is_ok_and(|found| found.is_symlink()) {
+                return Err(Error::invalid(format!("the source `{path}` leads over a symbolic link"))
+                    .hint("put the folder itself there, or name where it really is"));
+            }
+        }
+    }
+    Ok(path.under(folder))
 }
 
 fn check_path(path: &str) -> std::result::Result<(), &'static str> {

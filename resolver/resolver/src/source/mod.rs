@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::solve::Member;
 use crate::source::address::GitAddress;
 use crate::source::git::{Mirror, git_cache};
-use crate::source::index::{Folder, Line, read_limited};
+use crate::source::index::{Folder, Line, check_plain_file, read_limited};
 use crate::source::release::{Asset, Client, MAX_ARCHIVE_BYTES};
 
 /// A manifest larger than this is not read: 1 MiB.
@@ -186,6 +186,7 @@ fn folder_filter(folder: &Path, member: &Member) -> Result<Filter> {
     if matches!(member, Member::Pack(_)) {
         return Ok(Filter::All);
     }
+    check_plain_file(&folder.join(CAPSULE_MANIFEST), &format!("{}: {CAPSULE_MANIFEST}", member.words()))?;
     let manifest = match read_limited(&folder.join(CAPSULE_MANIFEST), MAX_MANIFEST_BYTES) {
         Ok(Some(bytes)) => Some(bytes),
         Ok(None) => {
@@ -262,7 +263,7 @@ pub(crate) fn digest_now(
     known: &Tree,
     component: Option<Digest>,
     is_pack: bool,
-    cache: &mut StatCache,
+    cache: &StatCache,
     now: std::time::SystemTime,
 ) -> Result<Digest> {
     let filter = if is_pack {

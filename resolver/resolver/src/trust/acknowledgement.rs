@@ -283,13 +283,48 @@ impl Acknowledgements {
     }
 
     /// Says whether trust in this was taken back, and not given again at this home.
+    ///
+    /// `distro` is the one that the capsule outside packs belongs to: trust in it covers the capsule, and
+    /// so does taking that back.
     #[must_use]
-    pub fn is_revoked(&self, subject: &Subject, content: Digest) -> bool {
-        self.revocations.latest(subject, content).is_some_and(|at| {
-            !self.entries.iter().any(|(place, ack)| {
-                ack.subject == *subject && ack.content == content && self.counts_after(place, ack, at)
-            })
+    pub fn is_revoked(
+        &self,
+        subject: &Subject,
+        content: Digest,
+        distro: Option<(&DistroId, &OwnCapsules)>,
+    ) -> bool {
+        self.taken_back(subject, content, distro).is_some_and(|at| {
+            let covers = |ack: &Ack| {
+                ack.subject == *subject && ack.content == content
+                    || distro.is_some_and(|(id, own)| {
+                        matches!(&ack.subject, Subject::Distro(named) if named == id)
+                            && ack.content == own.content
+                    })
+            };
+            !self.entries.iter().any(|(place, ack)| covers(ack) && self.counts_after(place, ack, at))
         })
+    }
+
+    /// When trust in this, or in the distro that covers it, was last taken back.
+    fn taken_back(
+        &self,
+        subject: &Subject,
+        content: Digest,
+        distro: Option<(&DistroId, &OwnCapsules)>,
+    ) -> Option<Timestamp> {
+        let own = self.revocations.latest(subject, content);
+        let distro = distro
+            .filter(|_| matches!(subject, Subject::Capsule(_)))
+            .and_then(|(id, own)| self.revocations.latest(&Subject::Distro(id.clone()), own.content));
+        own.max(distro)
+    }
+
+    /// Whether trust in anything of this distro was ever taken back.
+    pub(crate) fn names_distro(&self, distro: &DistroId) -> bool {
+        self.revocations
+            .list
+            .iter()
+            .any(|own| matches!(&own.subject, Subject::Distro(named) if named == distro))
     }
 
     /// Only what was said at this home, later, outweighs a revocation.
@@ -312,7 +347,8 @@ impl Acknowledgements {
             .builtin
             .iter()
             .any(|(subject, content)| *subject == candidate.subject && *content == candidate.content);
-        let revoked = self.revocations.latest(&candidate.subject, candidate.content).is_some();
+        let distro = candidate.distro.as_ref().map(|(id, own)| (id, own));
+        let revoked = self.taken_back(&candidate.subject, candidate.content, distro).is_some();
         (is_builtin && !revoked).then_some(Evidence::Builtin)
     }
 
@@ -349,10 +385,8 @@ impl Acknowledgements {
         if ack.at > self.now {
             return Some(Void::Future);
         }
-        let mut revoked = self.revocations.latest(&candidate.subject, candidate.content);
-        if let Some((distro, own)) = &candidate.distro {
-            revoked = revoked.max(self.revocations.latest(&Subject::Distro(distro.clone()), own.content));
-        }
+        let distro = candidate.distro.as_ref().map(|(id, own)| (id, own));
+        let revoked = self.taken_back(&candidate.subject, candidate.content, distro);
         if revoked.is_some_and(|at| !self.counts_after(place, ack, at)) {
             return Some(Void::Revoked);
         }

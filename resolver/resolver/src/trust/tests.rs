@@ -226,7 +226,7 @@ fn revoked_trust_does_not_come_back_by_itself_denied() {
         ("builtin", Acknowledgements::new(&believed).with_builtin([(subject.clone(), content)])),
     ] {
         assert!(run(plan.clone(), &known, &Flags::default()).is_err(), "{what}");
-        assert!(known.is_revoked(&subject, content), "{what}");
+        assert!(known.is_revoked(&subject, content, None), "{what}");
     }
     let mut again = acks;
     again.acks[0].at = later(1);

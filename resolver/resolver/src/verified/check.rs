@@ -1,24 +1,28 @@
 //! From a resolution to a verified fleet: everything that is claimed is worked out from the bytes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use astrid_authority::{CapsuleName, PackId};
+use astrid_authority::{CapsuleName, Digest, PackId};
 use astrid_manifest::component::EffectiveAuthority;
 use astrid_manifest::diagnostic::Position;
 use astrid_manifest::lock::{Lock, LockedCapsule, LockedDistro, LockedPack, SCHEMA_VERSION};
 use astrid_manifest::policy::HomePolicy;
+use astrid_manifest::source::Source;
 use astrid_manifest::subject::Subject;
 use astrid_store::stat_cache::StatCache;
+use astrid_store::{Store, Tree};
 
 use super::claims::{compare_with_known, compare_with_line};
-use super::{Evidence, Freshness, Provenance, VerifiedFleet, Verifier, fleet};
+use super::{Evidence, Freshness, Listings, Provenance, VerifiedFleet, Verifier, fleet};
 use crate::artifact::{Artifact, CapsuleArtifact, PackArtifact};
 use crate::context::Context;
 use crate::declaration::Declaration;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::for_each;
+use crate::fetch::{for_each, threads_for};
 use crate::first_seen::{FirstSeen, check_age};
+use crate::graph::Graph;
 use crate::policy::EffectivePolicy;
 use crate::resolution::{Chosen, Resolution, Solved, in_mode, local_folder, solve_fully, taken_lock};
 use crate::solve::Member;
@@ -40,10 +44,10 @@ pub fn verify(
     let context = &in_mode(context, resolution.request.mode);
     if freshness == Freshness::StatCache
         && let Some(lock) = taken_lock(&resolution)
-        && is_unchanged(context, &resolution.declaration, lock)?
+        && let Some(listings) = unchanged(context, &resolution.declaration, lock)?
     {
         let lock = with_origin(lock.clone(), &resolution.declaration);
-        return Ok(fleet(context, &resolution, lock, BTreeMap::new(), BTreeMap::new(), None));
+        return Ok(fleet(context, &resolution, lock, Found { listings, ..Found::default() }));
     }
     let was_fresh = resolution.solved.is_none();
     if was_fresh {
@@ -58,75 +62,122 @@ pub fn verify(
     compare_with_known(&resolution, &lock, was_fresh)?;
     check_policy(context, &resolution, &solved, &checked, &policy)?;
     for (name, one) in &checked.capsules {
-        for import in &one.authority.ungranted_imports {
-            let text = format!(
-                "capsule `{name}` can call `{}`, and its manifest grants nothing for it: every such call will be denied",
-                import.interface
-            );
+        for text in ungranted(name, &one.authority) {
             if policy.refuses_ungranted_imports() {
-                return Err(Error::new(ErrorKind::Policy, text)
-                    .hint("`ungranted-imports = \"error\"` of the policy refuses it"));
+                return Err(refuse_ungranted(text));
             }
             resolution.notes.push(text);
         }
     }
     resolution.notes.extend(checked.warnings);
     resolution.notes.extend(policy.without_effect().iter().cloned());
-    let graph = solved.graph.clone();
-    Ok(fleet(context, &resolution, lock, checked.capsules, checked.packs, Some(graph)))
+    let found = Found {
+        capsules: checked.capsules,
+        packs: checked.packs,
+        graph: Some(solved.graph),
+        listings: Listings::default(),
+    };
+    Ok(fleet(context, &resolution, lock, found))
 }
 
-/// Whether everything that a lock pins is here, and local sources still look as they did.
-fn is_unchanged(context: &Context, declaration: &Declaration, lock: &Lock) -> Result<bool> {
+/// What a capsule's bytes can call and its manifest grants nothing for, in words.
+pub(crate) fn ungranted(name: &CapsuleName, authority: &EffectiveAuthority) -> Vec<String> {
+    let text = |interface: &dyn std::fmt::Display| {
+        format!(
+            "capsule `{name}` can call `{interface}`, and its manifest grants nothing for it: every such call will be denied"
+        )
+    };
+    authority.ungranted_imports.iter().map(|import| text(&import.interface)).collect()
+}
+
+/// The refusal of a policy that does not let such a capsule in.
+pub(crate) fn refuse_ungranted(text: String) -> Error {
+    Error::new(ErrorKind::Policy, text).hint("`ungranted-imports = \"error\"` of the policy refuses it")
+}
+
+/// What was found out beside the lock.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) capsules: BTreeMap<CapsuleName, CheckedCapsule>,
+    pub(super) packs: BTreeMap<PackId, PackArtifact>,
+    pub(super) graph: Option<Graph>,
+    pub(super) listings: Listings,
+}
+
+/// A line of a lock, as far as its bytes matter.
+struct Pinned<'a> {
+    source: &'a Source,
+    content: Digest,
+    component: Option<Digest>,
+    is_pack: bool,
+    is_inner: bool,
+}
+
+/// What a lock pins, listed, when all of it is here and local sources still look as they did.
+fn unchanged(context: &Context, declaration: &Declaration, lock: &Lock) -> Result<Option<Listings>> {
     let path = context.home.stat_cache();
-    let mut cache = StatCache::load(&path);
+    let cache = StatCache::load(&path);
     let now = SystemTime::from(context.clock.now());
-    let store = &context.store;
-    let mut unchanged = true;
-    let capsules = lock
-        .capsules
-        .iter()
-        .map(|locked| (&locked.source, locked.content, locked.component, false, locked.pack.is_some()));
-    let packs = lock.packs.iter().map(|locked| (&locked.source, locked.content, None, true, false));
-    for (source, content, component, is_pack, is_inner) in capsules.chain(packs) {
-        let tree = match store.tree(&content) {
-            Ok(tree) => tree,
-            Err(error) if error.kind() == astrid_store::ErrorKind::Missing => {
-                unchanged = false;
-                break;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if is_inner {
-            continue;
+    let capsules = lock.capsules.iter().map(|locked| Pinned {
+        source: &locked.source,
+        content: locked.content,
+        component: locked.component,
+        is_pack: false,
+        is_inner: locked.pack.is_some(),
+    });
+    let packs = lock.packs.iter().map(|locked| Pinned {
+        source: &locked.source,
+        content: locked.content,
+        component: None,
+        is_pack: true,
+        is_inner: false,
+    });
+    let pinned: Vec<Pinned<'_>> = capsules.chain(packs).collect();
+    let changed = AtomicBool::new(false);
+    let compare = |pinned: &Pinned<'_>| {
+        if changed.load(Ordering::Relaxed) {
+            return Ok(None);
         }
-        match local_folder(declaration, source) {
-            Some(folder) => {
-                if !folder.is_dir()
-                    || digest_now(&folder, &tree, component, is_pack, &mut cache, now)? != content
-                {
-                    unchanged = false;
-                    break;
-                }
-            }
-            // The bytes of an archive file are cheap to hash, and nothing remembers them.
-            None if matches!(source, astrid_manifest::source::Source::Archive(_)) => {
-                unchanged = false;
-                break;
-            }
-            None => {
-                if !is_complete(store, &tree) {
-                    unchanged = false;
-                    break;
-                }
-            }
+        let listing = listing_if_unchanged(&context.store, declaration, pinned, &cache, now)?;
+        if listing.is_none() {
+            changed.store(true, Ordering::Relaxed);
         }
-    }
+        Ok(listing.map(|tree| (pinned.content, tree)))
+    };
+    let found = for_each(threads_for(&context.store, pinned.len()), &pinned, compare);
     // The cache only saves time: when it can't be written, the next run is slower.
     if context.home.var().is_dir() {
-        let _ = cache.save(store.disk(), &path);
+        let _ = cache.save(context.store.disk(), &path);
     }
-    Ok(unchanged)
+    Ok(found?.into_iter().collect())
+}
+
+fn listing_if_unchanged(
+    store: &Store,
+    declaration: &Declaration,
+    pinned: &Pinned<'_>,
+    cache: &StatCache,
+    now: SystemTime,
+) -> Result<Option<Tree>> {
+    let tree = match store.tree(&pinned.content) {
+        Ok(tree) => tree,
+        Err(error) if error.kind() == astrid_store::ErrorKind::Missing => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if pinned.is_inner {
+        return Ok(Some(tree));
+    }
+    let is_unchanged = match local_folder(declaration, pinned.source) {
+        Some(folder) => {
+            let folder = folder?;
+            folder.is_dir()
+                && digest_now(&folder, &tree, pinned.component, pinned.is_pack, cache, now)? == pinned.content
+        }
+        // The bytes of an archive file are cheap to hash, and nothing remembers them.
+        None if matches!(pinned.source, Source::Archive(_)) => false,
+        None => is_complete(store, &tree),
+    };
+    Ok(is_unchanged.then_some(tree))
 }
 
 fn effective_policy(context: &Context, declaration: &Declaration) -> Result<EffectivePolicy> {

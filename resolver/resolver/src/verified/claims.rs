@@ -1,10 +1,12 @@
 //! Claims of indexes and locks, compared with what the bytes say.
 
+use std::collections::BTreeMap;
+
 use astrid_authority::Digest;
 use astrid_manifest::lock::{Lock, LockedCapsule, LockedPack};
 use astrid_manifest::signer::Signer;
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, CapsuleArtifact, PackArtifact};
 use crate::error::{Error, ErrorKind, Result};
 use crate::resolution::{Chosen, LockMode, Resolution};
 use crate::solve::Member;
@@ -32,6 +34,48 @@ pub(super) fn compare_with_line(member: &Member, chosen: &Chosen) -> Result<()> 
         .hint("ask who publishes the index"));
     }
     Ok(())
+}
+
+/// Compares what a lock says of a capsule with what the bytes of its content say.
+pub(super) fn compare_capsule(locked: &LockedCapsule, artifact: &CapsuleArtifact) -> Result<()> {
+    let package = &artifact.manifest.package;
+    let wrong = [
+        ("name", package.name != locked.name),
+        ("version", package.version != locked.version),
+        ("content", artifact.content != locked.content),
+        ("component", artifact.component != locked.component),
+        ("manifest", artifact.manifest_digest != locked.manifest),
+        ("wit", artifact.wit != locked.wit),
+        ("tools", artifact.tools != locked.tools),
+    ];
+    refuse_claim(&format!("capsule `{}`", locked.name), &wrong)
+}
+
+/// Compares what a lock says of a pack with what the bytes of its content say.
+pub(super) fn compare_pack(locked: &LockedPack, artifact: &PackArtifact, lock: &Lock) -> Result<()> {
+    let inner = || lock.capsules.iter().filter(|own| own.pack.as_ref() == Some(&locked.id));
+    let authorities: BTreeMap<_, _> = inner().map(|own| (own.name.clone(), own.authority)).collect();
+    let strangers =
+        inner().any(|own| artifact.capsules.get(&own.name).is_none_or(|held| held.content != own.content));
+    let wrong = [
+        ("id", artifact.manifest.id != locked.id),
+        ("version", artifact.manifest.version != locked.version),
+        ("content", artifact.content != locked.content),
+        ("permissions", artifact.manifest.permissions_digest() != locked.permissions),
+        ("authority", artifact.authority_digest(&authorities) != locked.authority),
+        ("capsules", strangers),
+    ];
+    refuse_claim(&format!("pack `{}`", locked.id), &wrong)
+}
+
+fn refuse_claim(what: &str, wrong: &[(&str, bool)]) -> Result<()> {
+    match wrong.iter().find(|(_, is_wrong)| *is_wrong) {
+        None => Ok(()),
+        Some((field, _)) => Err(Error::corrupt(format!(
+            "the `{field}` that Distro.lock has for {what} is not what its bytes say"
+        ))
+        .hint("the lock was changed by hand: restore it, or run `astrid lock`")),
+    }
 }
 
 /// Compares what the bytes say with what the lock beside the declaration says.
