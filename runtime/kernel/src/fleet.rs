@@ -18,6 +18,7 @@ use crate::dispatch::{Answer, Dispatcher, Invoke};
 use crate::health::Health;
 use crate::member::{Loaded, Member, MemberSpec, configuration};
 use crate::order::{self, Cycle};
+use crate::probe::{self, Probe};
 use crate::status::{CapsuleStatus, Converged, ToolStatus};
 use crate::tools::{Description, ToolsError};
 
@@ -33,6 +34,8 @@ pub struct FleetSpec {
     pub digest: Digest,
     /// Its capsules.
     pub members: Vec<MemberSpec>,
+    /// What must work before some of them count as healthy.
+    pub probes: BTreeMap<CapsuleName, Probe>,
 }
 
 /// Which capabilities the running capsules hold, for those that ask about each other.
@@ -222,7 +225,26 @@ impl Fleet {
             dispatcher.set_handlers(&name, Vec::new());
             done.unloaded.push(name);
         }
+        done.failed.extend(self.probe(&target.probes).await);
         Ok(done)
+    }
+
+    /// Tries what must work; names the capsules for which it does not, with the reason.
+    async fn probe(&self, probes: &BTreeMap<CapsuleName, Probe>) -> BTreeMap<CapsuleName, String> {
+        let mut failed = BTreeMap::new();
+        for member in self.members() {
+            let name = &member.spec().name;
+            let probe = probes.get(name).filter(|_| member.loaded().is_some());
+            let failure = match probe {
+                Some(probe) => probe::run(probe, &member, &self.ports, &self.owner).await.err(),
+                None => None,
+            };
+            if let Some(reason) = &failure {
+                failed.insert(name.clone(), reason.clone());
+            }
+            member.probed(failure);
+        }
+        failed
     }
 
     /// Ends every loop and forgets every capsule.

@@ -11,6 +11,7 @@ use astrid_store::{GenerationNumber, Generations, Store, StoreError};
 
 use crate::fleet::FleetSpec;
 use crate::member::MemberSpec;
+use crate::probe::Probe;
 
 /// Why a generation can't be run.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +103,14 @@ pub fn fleet_of(generation: &Generation, key: Option<&HomeKey>) -> Result<FleetS
         number: number.get(),
         digest: generation.digest()?,
         members: lock.capsules.iter().map(member).collect(),
+        probes: lock
+            .capsules
+            .iter()
+            .filter_map(|locked| {
+                let probe = distro.capsule(locked.name.as_str())?.probe.clone()?;
+                Some((locked.name.clone(), Probe { tool: probe.tool, arguments: probe.args }))
+            })
+            .collect(),
     })
 }
 

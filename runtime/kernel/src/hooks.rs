@@ -298,7 +298,8 @@ mod tests {
             after: Vec::new(),
             config: BTreeMap::new(),
         };
-        let fleet = |members| FleetSpec { number: 1, digest: Digest::of(b"g"), members };
+        let fleet =
+            |members| FleetSpec { number: 1, digest: Digest::of(b"g"), members, probes: BTreeMap::new() };
         let from = fleet(vec![member("same", b"1"), member("changed", b"1"), member("gone", b"1")]);
         let to = fleet(vec![member("same", b"1"), member("changed", b"2"), member("new", b"1")]);
         let steps: Vec<_> = needed(Some(&from), &to)

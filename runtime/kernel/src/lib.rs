@@ -10,6 +10,7 @@
 //! | [`health`] | how capsules are doing, and when one that crashes is tried again |
 //! | [`hooks`] | what capsules do once, when they are installed or upgraded |
 //! | [`tools`] | what capsules say about their tools, and whether it is what was reviewed |
+//! | [`probe`] | what must work before a capsule counts as healthy |
 //! | [`status`] | what the kernel says about itself |
 //! | [`payload`] | the two forms of a payload |
 //! | [`uplink`] | the socket |
@@ -30,6 +31,7 @@ pub mod kernel;
 mod member;
 pub mod order;
 pub mod payload;
+pub mod probe;
 mod requests;
 pub mod status;
 pub mod tools;

@@ -83,6 +83,8 @@ pub(crate) struct Member {
     active: AtomicU64,
     looping: Mutex<Loop>,
     task: Mutex<Option<AbortHandle>>,
+    /// Why the probe that was declared for it does not work.
+    probe_failure: Mutex<Option<String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -137,6 +139,7 @@ impl Member {
             active: AtomicU64::new(0),
             looping: Mutex::new(Loop::None),
             task: Mutex::new(None),
+            probe_failure: Mutex::new(None),
         }
     }
 
@@ -320,6 +323,11 @@ impl Member {
         }
     }
 
+    /// Notes how its probe went.
+    pub(crate) fn probed(&self, failure: Option<String>) {
+        *lock(&self.probe_failure) = failure;
+    }
+
     /// What it is doing.
     pub(crate) fn status(&self) -> CapsuleStatus {
         let crashes = lock(&self.crashes).clone();
@@ -338,6 +346,11 @@ impl Member {
         // A loop that runs again has recovered from its crashes; calls recover by a call that does not crash.
         let called = crashes.reason().filter(|_| self.looping_is_none());
         let health = if called.is_some() { Health::Failed } else { looping };
+        let probe_failure = lock(&self.probe_failure).clone();
+        let (state, health, reason) = match probe_failure {
+            Some(failure) => (CapsuleState::Failed, Health::Failed, reason.or(Some(failure))),
+            None => (state, health, reason),
+        };
         CapsuleStatus {
             name: self.spec.name.clone(),
             version: self.spec.version.to_string(),

@@ -265,3 +265,36 @@ async fn a_circle_and_a_changed_configuration_are_denied_with_a_reason() {
     assert!(kernel.status().reason.unwrap().contains("changed"));
     kernel.shut_down().await.unwrap();
 }
+
+fn with_probe(tool: &str) -> String {
+    format!(
+        "[[capsule]]\nname = \"probe\"\nsource = \"./probe\"\nversion = \"0.1.0\"\n\
+         probe = {{ tool = \"{tool}\", args = {{ text = \"hello\" }} }}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_works_leaves_its_capsule_healthy() {
+    let home = TestHome::new();
+    home.apply(&with_probe("probe_echo"), &[probe()]);
+    let kernel = home.boot().await.unwrap();
+    assert_eq!(kernel.status().health, Health::Healthy, "{:?}", kernel.status());
+    kernel.shut_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_does_not_work_is_denied_and_a_later_generation_heals_it() {
+    let home = TestHome::new();
+    home.apply(&with_probe("probe_absent"), &[probe()]);
+    let kernel = home.boot().await.unwrap();
+    let status = kernel.status();
+    assert_eq!(status.capsules[0].state, CapsuleState::Failed, "{status:?}");
+    assert!(status.capsules[0].reason.as_ref().unwrap().contains("probe_absent"), "{status:?}");
+    let number = home.apply(&with_probe("probe_echo"), &[probe()]);
+    let mut client = Client::connect(&home).await;
+    let done = client.ask("Converge", json!({ "generation": number })).await;
+    assert_eq!(names(&done["content"]["kept"]), ["probe"], "only the probe changed");
+    assert_eq!(done["content"]["failed"], json!({}));
+    assert_eq!(kernel.status().health, Health::Healthy);
+    kernel.shut_down().await.unwrap();
+}
