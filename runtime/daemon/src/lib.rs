@@ -5,6 +5,7 @@
 //! | [`foreground`] | the kernel in this process, until it is told to stop |
 //! | [`launch`] | starting it in the background, and stopping it |
 //! | [`client`] | a connection to it, for programs that wait for answers |
+//! | [`describe`] | what a component says about its tools, for builds |
 //! | [`hooks`] | lifecycle hooks, run before an apply switches |
 //! | [`ports`] | clock, randomness, secrets and logs of a real machine |
 //!
@@ -13,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod client;
+pub mod describe;
 pub mod foreground;
 pub mod hooks;
 pub mod launch;
