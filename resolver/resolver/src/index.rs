@@ -15,6 +15,7 @@ use astrid_store::Batch;
 use semver::Version;
 
 use crate::artifact::{Artifact, CapsuleArtifact, PackArtifact};
+use crate::brought::{Brought, Place as BroughtFrom};
 use crate::context::{Context, Network};
 use crate::declaration::{Base, Declaration};
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -78,6 +79,7 @@ pub(crate) struct Index<'a> {
     found: Mutex<HashMap<Key, Arc<Found>>>,
     asked: Mutex<BTreeSet<GitAddress>>,
     hidden: Mutex<bool>,
+    brought: Brought,
 }
 
 fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -153,6 +155,7 @@ impl<'a> Index<'a> {
             found: Mutex::default(),
             asked: Mutex::default(),
             hidden: Mutex::default(),
+            brought: Brought::load(context),
         })
     }
 
@@ -164,6 +167,17 @@ impl<'a> Index<'a> {
     /// The version that a lock has of a member.
     pub(crate) fn locked_version(&self, member: &Member) -> Option<Version> {
         self.entries.get(member)?.locked.as_ref()?.version.clone()
+    }
+
+    /// Where a member comes from; a pack that another one brought comes from an index.
+    pub(crate) fn source(&self, member: &Member) -> Source {
+        let brought = || Source::Index { index: None, name: member.name().to_owned() };
+        self.entries.get(member).map_or_else(brought, |entry| entry.source.clone())
+    }
+
+    /// Remembers what was brought, for later runs.
+    pub(crate) fn save(&self) -> Result<()> {
+        self.brought.save(self.context)
     }
 
     /// Whether a lock hid other versions from the solver.
@@ -236,6 +250,12 @@ impl<'a> Index<'a> {
             ))
             .at(place)
             .hint("ask who publishes it: tag and manifest must say the same version"));
+        }
+        if matches!(offer.pin, Pin::Commit { .. } | Pin::Asset { .. } | Pin::Line { .. }) {
+            let source = self.source(member);
+            let resolved = brought.resolved.as_deref();
+            let from = BroughtFrom::new(self.declaration, &source, resolved, brought.archive);
+            self.brought.remember(&from, artifact.content());
         }
         let line = match &offer.pin {
             Pin::Line { line, .. } => Some(line.clone()),
@@ -345,7 +365,10 @@ impl<'a> Index<'a> {
             Err(error) if error.kind() == astrid_store::ErrorKind::Missing => false,
             Err(error) => return Err(error.into()),
         };
-        if here {
+        let resolved = locked.resolved.as_deref();
+        let from = BroughtFrom::new(self.declaration, &entry.source, resolved, locked.archive);
+        // That it is here is not enough: only what this home got from there needs not be asked for again.
+        if here && self.brought.knows(&from, locked.content) {
             let pin = Pin::Locked {
                 content: locked.content,
                 archive: locked.archive,

@@ -33,6 +33,7 @@
 
 pub mod apply;
 pub mod artifact;
+mod brought;
 pub mod context;
 pub mod declaration;
 pub mod drift;

@@ -270,6 +270,7 @@ pub(crate) fn solve_fully(context: &Context, resolution: &mut Resolution) -> Res
         other => other?,
     };
     let chosen = choose(&solution, &index)?;
+    index.save()?;
     let graph = draw(&declaration, &problem, &solution, &mut resolution.notes)?;
     for (member, chosen) in &chosen {
         if let (Artifact::Pack(pack), Some(requirement)) = (&chosen.found.artifact, &chosen.requirement)
@@ -372,10 +373,7 @@ fn choose(solution: &Solution, index: &Index<'_>) -> Result<BTreeMap<Member, Cho
             member.clone(),
             Chosen {
                 found,
-                source: entry.map_or_else(
-                    || Source::Index { index: None, name: member.name().to_owned() },
-                    |entry| entry.source.clone(),
-                ),
+                source: index.source(member),
                 requirement: entry.and_then(|entry| entry.requirement.clone()),
                 capsules: entry.and_then(|entry| entry.capsules.clone()),
             },

@@ -82,8 +82,10 @@ fn place(source: &Source, origin: &str) -> String {
 }
 
 /// Origins are absolute paths, `home`, `builtin`, or addresses: only the first two are this machine's.
+///
+/// What comes from an index or a repository was made by somebody else, wherever on this machine that lies.
 fn is_local(source: &Source, origin: &str) -> bool {
-    !source.is_remote() && (origin.starts_with('/') || origin == "home")
+    source.is_path() && (origin.starts_with('/') || origin == "home")
 }
 
 /// The artifacts of one lock.

@@ -17,6 +17,7 @@ use astrid_store::{Store, Tree};
 use super::claims::{compare_with_known, compare_with_line};
 use super::{Evidence, Freshness, Listings, Provenance, VerifiedFleet, Verifier, fleet};
 use crate::artifact::{Artifact, CapsuleArtifact, PackArtifact};
+use crate::brought::{Brought, Place};
 use crate::context::Context;
 use crate::declaration::Declaration;
 use crate::error::{Error, ErrorKind, Result};
@@ -111,6 +112,8 @@ struct Pinned<'a> {
     component: Option<Digest>,
     is_pack: bool,
     is_inner: bool,
+    resolved: Option<&'a str>,
+    archive: Option<Digest>,
 }
 
 /// What a lock pins, listed, when all of it is here and local sources still look as they did.
@@ -124,6 +127,8 @@ fn unchanged(context: &Context, declaration: &Declaration, lock: &Lock) -> Resul
         component: locked.component,
         is_pack: false,
         is_inner: locked.pack.is_some(),
+        resolved: locked.resolved_ref.as_deref(),
+        archive: locked.archive,
     });
     let packs = lock.packs.iter().map(|locked| Pinned {
         source: &locked.source,
@@ -131,14 +136,17 @@ fn unchanged(context: &Context, declaration: &Declaration, lock: &Lock) -> Resul
         component: None,
         is_pack: true,
         is_inner: false,
+        resolved: locked.commit.as_deref(),
+        archive: locked.archive,
     });
     let pinned: Vec<Pinned<'_>> = capsules.chain(packs).collect();
+    let brought = Brought::load(context);
     let changed = AtomicBool::new(false);
     let compare = |pinned: &Pinned<'_>| {
         if changed.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let listing = listing_if_unchanged(&context.store, declaration, pinned, &cache, now)?;
+        let listing = listing_if_unchanged(&context.store, declaration, pinned, &cache, &brought, now)?;
         if listing.is_none() {
             changed.store(true, Ordering::Relaxed);
         }
@@ -157,6 +165,7 @@ fn listing_if_unchanged(
     declaration: &Declaration,
     pinned: &Pinned<'_>,
     cache: &StatCache,
+    brought: &Brought,
     now: SystemTime,
 ) -> Result<Option<Tree>> {
     let tree = match store.tree(&pinned.content) {
@@ -175,7 +184,10 @@ fn listing_if_unchanged(
         }
         // The bytes of an archive file are cheap to hash, and nothing remembers them.
         None if matches!(pinned.source, Source::Archive(_)) => false,
-        None => is_complete(store, &tree),
+        None => {
+            let from = Place::new(declaration, pinned.source, pinned.resolved, pinned.archive);
+            brought.knows(&from, pinned.content) && is_complete(store, &tree)
+        }
     };
     Ok(is_unchanged.then_some(tree))
 }

@@ -19,7 +19,7 @@ use astrid_resolver::{
 use astrid_store::generation::Action;
 
 use crate::fixture::{Machine, trust_all};
-use crate::support::{Repo, World, distro};
+use crate::support::{Repo, World, archive, distro};
 
 const FS: &str = "[[capsule]]\nname = \"fs\"\nsource = \"./fs\"\n";
 const PACK: &str = "[[pack]]\nid = \"media_tools\"\nsource = \"./media_tools\"\n";
@@ -382,4 +382,81 @@ fn a_default_is_said_to_be_taken_and_no_value_is_an_error_that_names_the_ways() 
         assert!(error.next_step().is_some_and(|hint| hint.contains(way)), "{way}: {error:?}");
     }
     assert_eq!(machine.current(), None);
+}
+
+/// An index with two versions of one capsule, which differ in nothing but an asset.
+fn indexed(world: &World) {
+    let mut lines = String::new();
+    for version in ["1.0.0", "1.1.0"] {
+        let bytes = archive("fs", version, "");
+        let digest = astrid_authority::Digest::of(&bytes);
+        world.write(&format!("index/fs-{version}.capsule"), &bytes);
+        lines.push_str(&format!(
+            "{{\"version\":\"{version}\",\"archive\":\"fs-{version}.capsule\",\"blake3\":\"{digest}\"}}\n"
+        ));
+    }
+    world.write("index/capsule/fs.jsonl", lines);
+}
+
+fn declare_indexed(world: &World, version: &str) {
+    world.distro(&format!(
+        "[[index]]\nname = \"acme\"\nurl = \"{}\"\n\n[[capsule]]\nname = \"fs\"\nsource = \"index:acme/fs\"\nversion = \"={version}\"\n",
+        world.path("index").display()
+    ));
+}
+
+#[test]
+fn unsigned_bytes_from_an_index_need_trust_when_they_change_denied() {
+    let world = World::new();
+    indexed(&world);
+    declare_indexed(&world, "1.0.0");
+    let proposed = proposal(&world, world.lock().unwrap(), false).unwrap();
+    let (plan, known, draft, parts) = proposed.into_parts();
+    let caller = Caller { by: "Ada", now: world.context.clock.now() };
+    let trusted = grant(plan, &known, &trust_all(), None, caller).unwrap();
+    let options = ApplyOptions {
+        command: "astrid apply",
+        lock_timeout: Duration::ZERO,
+        write_lock: true,
+        made_by: Action::Apply,
+        saved: None,
+    };
+    let applying = Applying::new(parts, draft.complete(None).unwrap());
+    apply(&world.context, &trusted, applying, &options, &mut NoHooks).unwrap();
+    declare_indexed(&world, "1.1.0");
+    let plan = proposal(&world, world.verified().unwrap(), false).unwrap().plan;
+    assert_eq!(plan.document().trust.needed.len(), 1);
+}
+
+#[test]
+fn a_lock_can_not_pass_other_content_of_the_store_for_that_of_a_source_denied() {
+    let world = World::new();
+    indexed(&world);
+    declare_indexed(&world, "1.1.0");
+    let other = world.lock().unwrap().lock().capsules[0].clone();
+    declare_indexed(&world, "1.0.0");
+    let request = Request { upgrade: astrid_resolver::Upgrade::All, ..Request::default() };
+    let fleet = world.verified_with(&request, Freshness::Hash).unwrap();
+    fleet.write_lock().unwrap();
+    let own = fleet.lock().capsules[0].clone();
+    assert_ne!(own.content, other.content);
+    let good = world.lock_text();
+    let locked_run = |mode| Request { mode, ..Request::default() };
+    assert!(world.verified_with(&locked_run(LockMode::Frozen), Freshness::Hash).is_ok());
+    let texts = |digest: &astrid_authority::Digest| digest.to_string();
+    let forgeries = [
+        // The archive is another than the one that the content came in.
+        good.replace(&texts(&own.archive.unwrap()), &texts(&other.archive.unwrap())),
+        // Another content that this home has, with everything that is worked out from it.
+        good.replace(&texts(&own.content), &texts(&other.content))
+            .replace(&texts(&own.manifest), &texts(&other.manifest)),
+    ];
+    for (number, forged) in forgeries.into_iter().enumerate() {
+        assert_ne!(forged, good);
+        world.write("fleet/Distro.lock", forged);
+        for freshness in [Freshness::Hash, Freshness::StatCache] {
+            let error = world.verified_with(&locked_run(LockMode::Locked), freshness).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{number}: {error}");
+        }
+    }
 }
