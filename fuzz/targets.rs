@@ -4,9 +4,7 @@
 //! is a second way to the same answer, the target compares both: a parser that accepts must write
 //! what it accepts again.
 
-use astrid_manifest::{
-    AckFile, CapsuleManifest, Distro, HomePolicy, Lock, PackManifest, Source, Strictness,
-};
+use astrid_manifest::{AckFile, CapsuleManifest, Distro, HomePolicy, Lock, PackManifest, Source, Strictness};
 use astrid_store::Tree;
 use astrid_store::archive;
 
@@ -15,7 +13,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
 }
 
 /// `Distro.toml`.
-pub fn distro(bytes: &[u8]) {
+pub(crate) fn distro(bytes: &[u8]) {
     let Some(text) = text(bytes) else { return };
     match Distro::parse("Distro.toml", text) {
         // The canonical form must exist for whatever is accepted.
@@ -25,7 +23,7 @@ pub fn distro(bytes: &[u8]) {
 }
 
 /// `Capsule.toml`, of a third party and of our own.
-pub fn capsule(bytes: &[u8]) {
+pub(crate) fn capsule(bytes: &[u8]) {
     let Some(text) = text(bytes) else { return };
     for strictness in [Strictness::Load, Strictness::Check] {
         match CapsuleManifest::parse("Capsule.toml", text, strictness) {
@@ -36,7 +34,7 @@ pub fn capsule(bytes: &[u8]) {
 }
 
 /// `pack.yaml` and `pack.json`.
-pub fn pack(bytes: &[u8]) {
+pub(crate) fn pack(bytes: &[u8]) {
     let Some(text) = text(bytes) else { return };
     for file in ["pack.yaml", "pack.json"] {
         match PackManifest::parse(file, text) {
@@ -47,7 +45,7 @@ pub fn pack(bytes: &[u8]) {
 }
 
 /// `Distro.lock`: what is accepted is written, read again, and is the same.
-pub fn lock(bytes: &[u8]) {
+pub(crate) fn lock(bytes: &[u8]) {
     let Some(text) = text(bytes) else { return };
     match Lock::parse("Distro.lock", text) {
         Ok(parsed) => {
@@ -60,7 +58,7 @@ pub fn lock(bytes: &[u8]) {
 }
 
 /// `trust/*.toml`.
-pub fn acknowledgement(bytes: &[u8]) {
+pub(crate) fn acknowledgement(bytes: &[u8]) {
     let Some(text) = text(bytes) else { return };
     match AckFile::parse("trust/pack-x.toml", text) {
         Ok(parsed) => drop(parsed.value.to_toml()),
@@ -69,7 +67,7 @@ pub fn acknowledgement(bytes: &[u8]) {
 }
 
 /// `etc/policy.toml`.
-pub fn policy(bytes: &[u8]) {
+pub(crate) fn policy(bytes: &[u8]) {
     let Some(text) = text(bytes) else { return };
     if let Err(complaints) = HomePolicy::parse("etc/policy.toml", text) {
         drop(complaints.render(false));
@@ -77,13 +75,13 @@ pub fn policy(bytes: &[u8]) {
 }
 
 /// A WebAssembly component.
-pub fn component(bytes: &[u8]) {
+pub(crate) fn component(bytes: &[u8]) {
     drop(astrid_manifest::inspect(bytes));
 }
 
 /// A `.capsule` archive: what is accepted is packed, unpacked again, and is the same.
-pub fn archive(bytes: &[u8]) {
-    let limits = archive::Limits::default();
+pub(crate) fn archive(bytes: &[u8]) {
+    let limits = astrid_store::tree::Limits::default();
     if let Ok(files) = archive::unpack(bytes, &limits, "fuzz.capsule") {
         let packed = archive::pack(&files, None).expect("what was unpacked can be packed");
         let again = archive::unpack(packed.as_slice(), &limits, "again.capsule").expect("and unpacked");
@@ -92,22 +90,23 @@ pub fn archive(bytes: &[u8]) {
 }
 
 /// The listing of a tree: what is accepted is the only way to write it.
-pub fn tree(bytes: &[u8]) {
+pub(crate) fn tree(bytes: &[u8]) {
     if let Ok(tree) = Tree::decode(bytes) {
         assert_eq!(tree.encode(), bytes);
     }
 }
 
 /// The syntax of sources.
-pub fn source(bytes: &[u8]) {
+pub(crate) fn source(bytes: &[u8]) {
     let Some(text) = text(bytes) else { return };
-    drop(Source::parse(text));
+    drop(text.parse::<Source>());
     drop(Source::parse_install(text));
+    drop(Source::parse_pack_install(text));
     drop(Source::parse_distro(text));
 }
 
 /// A frame of the socket, as both sides read it.
-pub fn frame(bytes: &[u8]) {
+pub(crate) fn frame(bytes: &[u8]) {
     use astrid_kernel::uplink::frame;
     let mut reader = bytes;
     if let Ok(Some(body)) = frame::read_blocking(&mut reader, frame::MAX_FRAME_BYTES) {
@@ -117,6 +116,6 @@ pub fn frame(bytes: &[u8]) {
 }
 
 /// A saved plan.
-pub fn saved_plan(bytes: &[u8]) {
+pub(crate) fn saved_plan(bytes: &[u8]) {
     drop(astrid_resolver::saved_plan::SavedPlan::parse(bytes));
 }

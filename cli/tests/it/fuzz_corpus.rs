@@ -3,13 +3,13 @@
 use std::path::Path;
 
 #[path = "../../../fuzz/targets.rs"]
+#[expect(clippy::expect_used, reason = "a target fails by ending")]
 mod targets;
 
 /// Runs `target` on every file of its corpus, on every prefix of a small one, and on bytes that are nothing.
 fn replay(name: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
-    let mut files: Vec<_> =
-        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty(), "no corpus for {name}");
     for file in files {
@@ -40,5 +40,16 @@ macro_rules! corpora {
 }
 
 corpora!(
-    acknowledgement, archive, capsule, component, distro, frame, lock, pack, policy, saved_plan, source, tree,
+    acknowledgement,
+    archive,
+    capsule,
+    component,
+    distro,
+    frame,
+    lock,
+    pack,
+    policy,
+    saved_plan,
+    source,
+    tree,
 );

@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 /// How many publications may follow from one another before the next is refused.
 ///
-/// A handler that publishes what it handles would otherwise keep the machine busy for ever.
-pub const MAX_HOPS: u8 = 8;
+/// A handler that publishes what it handles would otherwise keep the machine busy for ever. One round
+/// of an agent with a tool is about eight publications, so that this is some twenty rounds for one
+/// prompt; a loop of handlers still ends within milliseconds.
+pub const MAX_HOPS: u8 = 160;
 
 /// Namespace of the ids that are derived from a capsule's name and component.
 const CAPSULE_NAMESPACE: Uuid = Uuid::from_u128(0x3107_14d5_9c6d_4c94_8187_7525_8f39_3bb6);
