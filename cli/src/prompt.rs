@@ -1,6 +1,6 @@
 //! Questions to a person at a terminal. Where there is no terminal, nothing is ever asked.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Read as _};
 use std::sync::{Mutex, Once, PoisonError};
 
 use astrid_authority::CapsuleName;
@@ -8,7 +8,7 @@ use astrid_resolver::plan::document::PlanDocument;
 use astrid_resolver::secrets::Secret;
 use astrid_resolver::trust::grant::Request;
 use astrid_resolver::variables::Question;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::exit::{Failure, Kind};
 use crate::render;
@@ -62,19 +62,20 @@ pub(crate) fn text(shell: &mut Shell, label: &str) -> Result<Option<String>, Fai
 }
 
 /// Asks for a text that is not shown while it is typed.
-pub(crate) fn hidden(label: &str) -> Result<String, Failure> {
+///
+/// Echo is off before the question is shown, and nothing that was typed meanwhile is thrown away.
+pub(crate) fn hidden(shell: &mut Shell, label: &str) -> Result<Option<String>, Failure> {
     end_on_interrupt();
-    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = tcgetattr(rustix::stdio::stdin()).ok();
-    let typed = dialoguer::Password::new().with_prompt(label).report(false).interact();
+    let before = tcgetattr(rustix::stdio::stdin()).map_err(std::io::Error::from)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &silent).map_err(std::io::Error::from)?;
+    shell.ask(&format!("{label}: "));
+    let typed = read_line();
     restore_terminal();
-    typed.map_err(|error| {
-        let dialoguer::Error::IO(error) = error;
-        if error.kind() == std::io::ErrorKind::Interrupted {
-            Failure::new(Kind::Interrupted, "interrupted")
-        } else {
-            Failure::failed(format!("the terminal can't be read: {error}"))
-        }
-    })
+    shell.say("");
+    typed
 }
 
 /// The person at the terminal, as the library asks for one.
@@ -104,23 +105,31 @@ impl astrid_resolver::variables::Prompt for Values<'_> {
     }
 
     fn secret(&mut self, question: &Question) -> astrid_resolver::Result<Option<Secret>> {
-        let typed = hidden(&render::safe(&question.label))
+        let typed = hidden(self.0, &render::safe(&question.label))
             .map_err(|failure| astrid_resolver::Error::failed(failure.message))?;
-        let secret =
-            Secret::new(typed).map_err(|error| astrid_resolver::Error::invalid(error.to_string()))?;
-        Ok(Some(secret))
+        typed
+            .map(|typed| {
+                Secret::new(typed).map_err(|error| astrid_resolver::Error::invalid(error.to_string()))
+            })
+            .transpose()
     }
 }
 
 /// A value for a secret: asked for without echo, or all of standard input.
-pub(crate) fn secret_value(is_terminal: bool, capsule: &CapsuleName, key: &str) -> Result<String, Failure> {
+pub(crate) fn secret_value(
+    shell: &mut Shell,
+    is_terminal: bool,
+    capsule: &CapsuleName,
+    key: &str,
+) -> Result<String, Failure> {
     if is_terminal {
-        return hidden(&format!("{key} for {capsule}"));
+        return Ok(hidden(shell, &format!("{key} for {capsule}"))?.unwrap_or_default());
     }
     let mut value = String::new();
-    let read =
-        std::io::Read::read_to_string(&mut std::io::Read::take(std::io::stdin().lock(), 65_537), &mut value);
-    read.map_err(|error| Failure::usage(format!("standard input can't be read as text: {error}")))?;
+    let mut limited = std::io::stdin().lock().take(65_537);
+    limited
+        .read_to_string(&mut value)
+        .map_err(|error| Failure::usage(format!("standard input can't be read as text: {error}")))?;
     let trimmed = value.strip_suffix('\n').unwrap_or(&value);
     let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
     Ok(trimmed.to_owned())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use astrid_resolver::apply::{Applied, ApplyOptions, Applying, NoHooks, apply};
+use astrid_resolver::apply::{Applied, ApplyOptions, Applying, apply};
 use astrid_resolver::observed::Depth;
 use astrid_resolver::plan::PlanDocument;
 use astrid_resolver::resolution::{LockMode, Upgrade};
@@ -139,9 +139,10 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
         made_by: job.made_by,
         saved: job.saved.as_ref().map(|saved| saved.document().nonce),
     };
-    let applied = apply(context, &trusted, Applying::new(parts, configuration), &options, &mut NoHooks)?;
+    let applied =
+        apply(context, &trusted, Applying::new(parts, configuration), &options, &mut kernel::hooks(context))?;
     told(session, &applied);
-    let kernel = kernel::after_switch(session, context, job.boot, fleet.lock())?;
+    let kernel = kernel::after_switch(session, context, job.boot, fleet.lock(), applied.generation)?;
     let result = json!({
         "generation": applied.generation.map(GenerationNumber::get),
         "changed": applied.changed,

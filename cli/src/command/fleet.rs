@@ -18,8 +18,8 @@ use crate::session::Session;
 use crate::starter;
 
 /// What everything is done for until there are more principals than the owner of the home.
-pub(crate) fn principal() -> Result<PrincipalId, Failure> {
-    "default".parse().map_err(|_| Failure::new(Kind::Internal, "`default` is no principal"))
+pub(crate) fn principal() -> PrincipalId {
+    PrincipalId::default_user()
 }
 
 /// What the lock is to this run, by its flags.
@@ -114,7 +114,7 @@ pub(crate) fn proposal(
     asked: &Asked<'_>,
 ) -> Result<Proposal, Failure> {
     let overrides = overrides(&asked.variables.variables)?;
-    let principal = principal()?;
+    let principal = principal();
     let builtin: Vec<(Subject, Digest)> = match fleet.declaration().origin() {
         Origin::Builtin => starter::acknowledged()?,
         _ => Vec::new(),

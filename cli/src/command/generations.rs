@@ -89,7 +89,7 @@ pub(crate) fn list(session: &mut Session) -> Outcome {
             let distro = format!("{} {}", text(one, "distro"), text(one, "version"));
             vec![
                 number,
-                text(one, "created"),
+                whole_seconds(&text(one, "created")),
                 distro,
                 text(one, "capsules"),
                 text(one, "packs"),

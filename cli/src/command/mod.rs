@@ -27,6 +27,12 @@ use crate::session::Session;
 pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
     match verb {
         None => status::bare(session),
+        Some(Verb::Up(_)) => kernel::up(session),
+        Some(Verb::Daemon(_)) => kernel::daemon(session),
+        Some(Verb::Start(args)) => kernel::start(session, &args),
+        Some(Verb::Stop(args)) => kernel::stop(session, &args),
+        Some(Verb::Ps) => kernel::ps(session),
+        Some(Verb::Tools(verb)) => kernel::tools(session, &verb),
         Some(Verb::Init(args)) => init::run(session, &args),
         Some(Verb::Add(args)) => edit::add(session, &args),
         Some(Verb::Remove(args)) => edit::remove(session, &args),
@@ -54,7 +60,6 @@ pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
             completions(session, shell);
             Ok(DONE)
         }
-        _ => Ok(DONE),
     }
 }
 

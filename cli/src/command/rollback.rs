@@ -1,7 +1,6 @@
 //! `rollback`: back to an earlier generation, with trust and policy of today.
 
 use astrid_resolver::Context;
-use astrid_resolver::apply::NoHooks;
 use astrid_resolver::rollback::{RollbackOptions, propose_rollback, rollback};
 use astrid_store::Generations;
 use astrid_store::generation::GenerationNumber;
@@ -52,13 +51,17 @@ pub(crate) fn run(session: &mut Session, args: &RollbackArgs) -> Outcome {
         }
     }
     let options = RollbackOptions { to: Some(proposal.to), ..options };
-    let applied = rollback(&context, &options, &mut NoHooks)?;
+    let applied = rollback(&context, &options, &mut kernel::hooks(&context))?;
     told(session, &applied);
     let current = Generations::new(context.home.clone(), session.disk()).current()?;
     let kernel = match &current {
-        Some(current) => {
-            kernel::after_switch(session, &context, &args.boot, &generations::lock_of(current)?)?
-        }
+        Some(current) => kernel::after_switch(
+            session,
+            &context,
+            &args.boot,
+            &generations::lock_of(current)?,
+            applied.generation,
+        )?,
         None => serde_json::Value::Null,
     };
     let result = json!({

@@ -27,7 +27,7 @@ fn name(capsule: &str, key: &str) -> Result<SecretName, Failure> {
         .map_err(|_| Failure::usage(format!("`{}` is no name of a capsule", safe(capsule))))?;
     let key: EnvKey =
         key.parse().map_err(|_| Failure::usage(format!("`{}` is no name of a setting", safe(key))))?;
-    Ok(SecretName { scope: principal_scope(&principal()?)?, capsule, key })
+    Ok(SecretName { scope: principal_scope(&principal())?, capsule, key })
 }
 
 fn set(session: &mut Session, args: &SecretSetArgs) -> Outcome {
@@ -48,7 +48,12 @@ fn set(session: &mut Session, args: &SecretSetArgs) -> Outcome {
                 .hint("a secret is bound to the source and signer of its capsule: apply first, then set it")
         })?;
     let binding = Binding { source: artifact.place.clone(), signer: artifact.signer.to_string() };
-    let value = prompt::secret_value(session.world.interactive, &name.capsule, name.key.as_str())?;
+    let value = prompt::secret_value(
+        &mut session.shell,
+        session.world.interactive,
+        &name.capsule,
+        name.key.as_str(),
+    )?;
     if value.is_empty() {
         return Err(Failure::usage("the secret is empty").hint("`astrid secret delete` forgets one"));
     }
@@ -67,7 +72,7 @@ fn set(session: &mut Session, args: &SecretSetArgs) -> Outcome {
 
 fn list(session: &mut Session) -> Outcome {
     let context = session.context()?;
-    let scope = principal_scope(&principal()?)?;
+    let scope = principal_scope(&principal())?;
     let names = match SecretStore::open_existing(&context.home, context.store.disk())? {
         Some(store) => store.list(&scope)?,
         None => Vec::new(),

@@ -6,6 +6,7 @@ use astrid_authority::Digest;
 use astrid_resolver::drift::{Comparison, compare};
 use astrid_resolver::lock_state::{LockState, lock_state};
 use astrid_resolver::observed::{Current, Depth, ObservedKernel, observe};
+use astrid_resolver::plan::BaseFacts;
 use astrid_resolver::{Context, Declaration, Target};
 use serde_json::{Value, json};
 
@@ -23,10 +24,14 @@ struct Folder {
 
 pub(crate) fn run(session: &mut Session) -> Outcome {
     let context = session.context()?;
-    let current = astrid_resolver::apply::current(&context)?;
-    let kernel = super::kernel::observed(session, &context);
+    let declared = declared_here(session, &context);
+    let current = match &declared {
+        Some(declaration) => Current::beside(&context, declaration)?,
+        None => astrid_resolver::apply::current(&context)?,
+    };
+    let kernel = super::kernel::observed(&context);
     let (mut document, pretty) = match &current {
-        Some(current) => applied(session, &context, current, kernel.observed.as_ref())?,
+        Some(current) => applied(&context, current, declared.as_ref(), kernel.observed.as_ref())?,
         None => nothing_applied(&context),
     };
     document["kernel"] = kernel.document;
@@ -45,13 +50,13 @@ fn nothing_applied(context: &Context) -> (Value, String) {
 }
 
 fn applied(
-    session: &Session,
     context: &Context,
     current: &Current,
+    declared: Option<&Declaration>,
     kernel: Option<&ObservedKernel>,
 ) -> Result<(Value, String), Failure> {
     let observed = observe(context, current, Depth::Presence)?;
-    let folder = folder(session, context, &current.facts.origin);
+    let folder = declared.and_then(|declaration| folder(declaration, &current.facts));
     let report = compare(&Comparison {
         generation: Some((current.generation.number(), &current.facts.fleet)),
         applied_lock: Some(current.facts.lock),
@@ -96,17 +101,21 @@ fn applied(
     Ok((document, pretty))
 }
 
-/// The distro of this folder, when it is the applied one. A folder that says nothing useful says nothing here.
-fn folder(session: &Session, context: &Context, origin: &str) -> Option<Folder> {
+/// What this folder declares. A folder that says nothing useful says nothing here.
+fn declared_here(session: &Session, context: &Context) -> Option<Declaration> {
     if !session.world.folder.join("Distro.toml").is_file() {
         return None;
     }
     let target = Target::Path { path: session.world.folder.clone(), typed: ".".to_owned() };
-    let declaration = Declaration::load(context, &target).ok()?;
-    if declaration.origin().identity() != origin {
+    Declaration::load(context, &target).ok()
+}
+
+/// What a declaration says about the applied distro, when it is the one that was applied.
+fn folder(declaration: &Declaration, applied: &BaseFacts) -> Option<Folder> {
+    if declaration.origin().identity() != applied.origin {
         return None;
     }
-    let stale = match lock_state(&declaration, &BTreeMap::new()) {
+    let stale = match lock_state(declaration, &BTreeMap::new()) {
         LockState::Fresh => None,
         LockState::Missing => Some("there is no Distro.lock".to_owned()),
         LockState::Stale { reason, place } => {

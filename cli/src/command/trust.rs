@@ -260,7 +260,13 @@ fn list(session: &mut Session) -> Outcome {
         }));
     }
     for belief in trust.beliefs.recorded() {
-        put!(pretty, "believes {} (distro {}, since {:.0})\n", safe(&belief.origin), belief.distro, belief.at);
+        put!(
+            pretty,
+            "believes {} (distro {}, since {:.0})\n",
+            safe(&belief.origin),
+            belief.distro,
+            belief.at
+        );
     }
     for revocation in trust.revocations.list() {
         put!(pretty, "revoked {} at {:.0}\n", revocation.subject, revocation.at);

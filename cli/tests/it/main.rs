@@ -6,6 +6,8 @@ mod basics;
 mod crash;
 mod env;
 mod errors;
+mod fuzz_corpus;
 mod house;
+mod kernel;
 mod prompts;
 mod transcripts;
