@@ -10,6 +10,8 @@ use super::{Context, Key, MAX_DEPTH, MAX_ENTRIES, Node, Value};
 
 /// Most values of one document, those that aliases repeat among them.
 const MAX_NODES: usize = 65_536;
+/// So many bytes of a text count as a value more: aliases repeat texts as well.
+const BYTES_OF_A_NODE: usize = 256;
 
 /// Reads one YAML document. On `None` the complaints are in `context`.
 ///
@@ -123,20 +125,22 @@ impl<'a> Builder<'_, 'a> {
                 if tag.is_some() {
                     return Err(self.refuse(&range, "syntax", "tags are not read"));
                 }
-                self.count(1, &range)?;
+                let size = 1 + text.len() / BYTES_OF_A_NODE;
+                self.count(size, &range)?;
                 let node = self.scalar(text, style, range)?;
-                self.keep(anchor, &node, 1);
+                self.keep(anchor, &node, size);
                 self.put(node)
             }
             Event::Alias(anchor) => {
-                let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+                let size = self.anchors.get(&anchor).map_or(0, |(_, size)| *size);
+                self.count(size, &range)?;
+                let Some((node, _)) = self.anchors.get(&anchor).cloned() else {
                     return Err(self.refuse(
                         &range,
                         "syntax",
                         "the alias repeats something that is not complete",
                     ));
                 };
-                self.count(size, &range)?;
                 self.put(node)
             }
             Event::SequenceStart(anchor, tag) => {

@@ -89,6 +89,9 @@ fn alias_bombs_are_denied() {
         writeln!(bomb, "  a{at}: &a{at} [{before}*a{}]", at - 1).unwrap();
     }
     refuses(&bomb, "too-many");
+    // Few values, and gigabytes of text.
+    let long = "\\x41".repeat(100_000);
+    refuses(&format!("metadata:\n  a: &a \"{long}\"\n  b: [{}*a]\n", "*a, ".repeat(10_000)), "too-many");
     accepts("metadata:\n  a: &a {x: 1}\n  b: *a\n");
 }
 
