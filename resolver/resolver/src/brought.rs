@@ -111,8 +111,8 @@ fn read(context: &Context) -> BTreeMap<Digest, Digest> {
     let bytes = read_limited(&path(&context.home), MAX_BYTES).ok().flatten().unwrap_or_default();
     let text = String::from_utf8(bytes).unwrap_or_default();
     let lines = text.lines().filter_map(|line| {
-        let (from, content) = line.split_once(' ')?;
-        Some((from.parse().ok()?, content.parse().ok()?))
+        let (place, bytes) = line.split_once(' ')?;
+        Some((place.parse().ok()?, bytes.parse().ok()?))
     });
     lines.collect()
 }
