@@ -278,6 +278,8 @@ struct Search<'a> {
     at: BTreeMap<&'a Member, usize>,
     /// Levels that were chosen and need packs.
     demanding: Vec<usize>,
+    /// Which levels with a choice could export an interface in which versions; found at the first dead end.
+    could_export: Option<HashMap<InterfaceId, Vec<(usize, Version)>>>,
     reasons: Reasons,
 }
 
@@ -318,7 +320,7 @@ impl<'a> Search<'a> {
             (one.domain.len() > 1, &one.wanted.member).cmp(&(other.domain.len() > 1, &other.wanted.member))
         });
         let at = levels.iter().enumerate().map(|(index, level)| (&level.wanted.member, index)).collect();
-        Ok(Self { problem, candidates, levels, at, demanding: Vec::new(), reasons })
+        Ok(Self { problem, candidates, levels, at, demanding: Vec::new(), could_export: None, reasons })
     }
 
     fn run(mut self) -> Result<Outcome> {
@@ -537,23 +539,26 @@ impl<'a> Search<'a> {
             }
         }
         // A member whose other versions could export it took part in the conflict.
-        for index in 0..self.levels.len() {
-            let level = &self.levels[index];
-            if level.domain.len() < 2 {
-                continue;
-            }
-            for version in &level.domain {
-                let metadata = self.candidates.metadata(&level.wanted.member, version)?;
-                let could = metadata.parts.iter().any(|part| {
-                    part.exports.get(&interface).is_some_and(|version| requirement.matches(version))
-                });
-                if could {
-                    conflict.levels.insert(index);
-                    break;
+        let could = self.could_export()?.get(&interface).into_iter().flatten();
+        let levels = could.filter(|(_, version)| requirement.matches(version)).map(|(level, _)| *level);
+        conflict.levels.extend(levels);
+        Ok(Some(conflict))
+    }
+
+    fn could_export(&mut self) -> Result<&HashMap<InterfaceId, Vec<(usize, Version)>>> {
+        if self.could_export.is_none() {
+            let mut found: HashMap<InterfaceId, Vec<(usize, Version)>> = HashMap::new();
+            for (index, level) in self.levels.iter().enumerate().filter(|(_, level)| level.domain.len() > 1) {
+                for version in &level.domain {
+                    let metadata = self.candidates.metadata(&level.wanted.member, version)?;
+                    for (interface, version) in metadata.parts.iter().flat_map(|part| &part.exports) {
+                        found.entry(interface.clone()).or_default().push((index, version.clone()));
+                    }
                 }
             }
+            self.could_export = Some(found);
         }
-        Ok(Some(conflict))
+        Ok(self.could_export.get_or_insert_default())
     }
 
     fn unsolvable(&self, conflict: &Conflict) -> Error {
