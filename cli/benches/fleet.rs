@@ -157,6 +157,15 @@ fn copy_hash_and_sync(from: &Path, to: &Path) -> Duration {
     begun.elapsed()
 }
 
+/// How long `status` takes.
+fn status(fleet: &Fleet, home: &str) -> Duration {
+    best(5, || {
+        let mut command = fleet.command(home);
+        command.args(["status"]);
+        timed(command).0
+    })
+}
+
 struct Report {
     check: bool,
     failed: bool,
@@ -243,6 +252,17 @@ fn main() {
             1.0,
         );
     }
+    let small_status = status(&fleet, "cold1");
+    println!("status of {small}: {}", milliseconds(small_status));
+    drop(fleet);
+
+    let fleet = Fleet::new(20, 256);
+    fleet.apply("few");
+    let few_status = status(&fleet, "few");
+    println!("status of 20: {}", milliseconds(few_status));
+    if !check {
+        report.line("  to 15 ms", &milliseconds(few_status), few_status.as_secs_f64() / 0.015, 1.0);
+    }
     drop(fleet);
 
     let fleet = Fleet::new(large, 256);
@@ -253,6 +273,13 @@ fn main() {
         &format!("plan of {large}, to {growth} x that of {small}"),
         &milliseconds(large_plan),
         large_plan.as_secs_f64() / (small_plan.as_secs_f64() * growth),
+        1.3,
+    );
+    let large_status = status(&fleet, "large");
+    report.line(
+        &format!("status of {large}, to {growth} x that of {small}"),
+        &milliseconds(large_status),
+        large_status.as_secs_f64() / (small_status.as_secs_f64() * growth),
         1.3,
     );
     report.finish();

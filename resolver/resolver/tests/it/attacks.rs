@@ -386,16 +386,15 @@ fn a_default_is_said_to_be_taken_and_no_value_is_an_error_that_names_the_ways() 
 
 /// An index with two versions of one capsule, which differ in nothing but an asset.
 fn indexed(world: &World) {
-    let mut lines = String::new();
-    for version in ["1.0.0", "1.1.0"] {
+    let line = |version: &str| {
         let bytes = archive("fs", version, "");
         let digest = astrid_authority::Digest::of(&bytes);
         world.write(&format!("index/fs-{version}.capsule"), &bytes);
-        lines.push_str(&format!(
+        format!(
             "{{\"version\":\"{version}\",\"archive\":\"fs-{version}.capsule\",\"blake3\":\"{digest}\"}}\n"
-        ));
-    }
-    world.write("index/capsule/fs.jsonl", lines);
+        )
+    };
+    world.write("index/capsule/fs.jsonl", ["1.0.0", "1.1.0"].map(line).concat());
 }
 
 fn declare_indexed(world: &World, version: &str) {

@@ -16,12 +16,10 @@ fn line(world: &World, index: &str, version: &str, extra: &str) -> String {
 }
 
 fn declared(world: &World, source: &str, indexes: &[&str]) {
-    let mut text = String::new();
-    for index in indexes {
-        text.push_str(&format!("[[index]]\nname = \"{index}\"\nurl = \"./{index}\"\n\n"));
-    }
-    text.push_str(&format!("[[capsule]]\nname = \"fs\"\nsource = \"{source}\"\nversion = \"^1\"\n"));
-    world.distro(&text);
+    let indexes =
+        indexes.iter().map(|index| format!("[[index]]\nname = \"{index}\"\nurl = \"./{index}\"\n\n"));
+    let capsule = format!("[[capsule]]\nname = \"fs\"\nsource = \"{source}\"\nversion = \"^1\"\n");
+    world.distro(&indexes.chain([capsule]).collect::<String>());
 }
 
 #[test]
