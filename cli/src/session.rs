@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use astrid_resolver::context::{Context, Network, Token};
-use astrid_store::faults::FromCount;
+use astrid_store::faults::{FailAt, FromCount};
 use astrid_store::{Disk, Home, Store, WriterLock};
 
 use crate::args::Global;
@@ -19,11 +19,13 @@ pub(crate) struct Session {
     pub(crate) shell: Shell,
     pub(crate) world: World,
     pub(crate) global: Global,
+    disk: Disk,
 }
 
 impl Session {
     pub(crate) fn new(shell: Shell, world: World, global: Global) -> Self {
-        Self { shell, world, global }
+        let disk = disk(&world);
+        Self { shell, world, global, disk }
     }
 
     /// The home's layout. Nothing is created.
@@ -35,14 +37,9 @@ impl Session {
         Ok(home)
     }
 
-    /// The port to the disk; in debug builds `ASTRID_TEST_ABORT_AT_WRITE` ends the process before that write.
+    /// The port to the disk: one for the whole run.
     pub(crate) fn disk(&self) -> Disk {
-        let told =
-            if cfg!(debug_assertions) { self.world.variable("ASTRID_TEST_ABORT_AT_WRITE") } else { None };
-        match told.and_then(|text| text.parse().ok()) {
-            Some(abort_at) => Disk::with_faults(Arc::new(FromCount::new(abort_at))),
-            None => Disk::default(),
-        }
+        self.disk.clone()
     }
 
     pub(crate) fn clock(&self) -> Arc<SystemClock> {
@@ -97,6 +94,20 @@ impl Session {
     /// The lock of the one writer, waited for as long as `--lock-timeout` says.
     pub(crate) fn write_lock(&self, home: &Home, verb: &str) -> Result<WriterLock, Failure> {
         Ok(WriterLock::acquire(home, &self.disk(), verb, self.global.lock_timeout)?)
+    }
+}
+
+/// The disk of this machine. In debug builds tests make it fail: `ASTRID_TEST_ABORT_AT_WRITE` ends the process
+/// before that write, `ASTRID_TEST_FULL_AT_WRITE` fills the disk with it.
+fn disk(world: &World) -> Disk {
+    if !cfg!(debug_assertions) {
+        return Disk::default();
+    }
+    let told = |name: &str| world.variable(name).and_then(|text| text.parse().ok());
+    match (told("ASTRID_TEST_ABORT_AT_WRITE"), told("ASTRID_TEST_FULL_AT_WRITE")) {
+        (Some(at), _) => Disk::with_faults(Arc::new(FromCount::new(at))),
+        (None, Some(at)) => Disk::with_faults(Arc::new(FailAt::full_from(at))),
+        (None, None) => Disk::default(),
     }
 }
 

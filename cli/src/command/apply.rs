@@ -1,12 +1,14 @@
 //! `apply`: plan, show, trust, confirm, switch, boot. `init` and the verbs that edit a distro come through here too.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use astrid_resolver::apply::{Applied, ApplyOptions, Applying, apply};
 use astrid_resolver::observed::Depth;
 use astrid_resolver::plan::PlanDocument;
 use astrid_resolver::resolution::{LockMode, Upgrade};
-use astrid_resolver::saved_plan::SavedPlan;
+use astrid_resolver::saved_plan::{MAX_PLAN_BYTES, SavedPlan};
 use astrid_resolver::trust::grant::{Caller, Prompt, grant};
 use astrid_resolver::trust::{Flags, TrustFlag};
 use astrid_resolver::verified::{Freshness, VerifiedFleet};
@@ -82,8 +84,11 @@ pub(crate) fn saved_plan(session: &Session, typed: &Path) -> Result<Option<Saved
     if !path.is_file() || path.extension().is_some_and(|extension| extension == "toml") {
         return Ok(None);
     }
-    let bytes = std::fs::read(&path)
-        .map_err(|error| Failure::failed(format!("{} can't be read: {error}", typed.display())))?;
+    let unreadable = |error| Failure::failed(format!("{} can't be read: {error}", typed.display()));
+    // One byte more than a plan may have: parsing refuses it, and no more of the file is ever held.
+    let limit = MAX_PLAN_BYTES as u64 + 1;
+    let mut bytes = Vec::new();
+    File::open(&path).map_err(unreadable)?.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
     if SavedPlan::is_one(&bytes) { Ok(Some(SavedPlan::parse(&bytes)?)) } else { Ok(None) }
 }
 

@@ -150,19 +150,91 @@ fn code_84_a_corrupt_blob() {
 #[test]
 fn code_85_a_policy_denies_it() {
     let env = TestEnv::new();
-    env.distro(
-        "\n[[capsule]]\nname = \"notes\"\nsource = \"./notes\"\nversion = \"1.0.0\"\n\n[policy.authority]\ndeny = [\"net:*\"]\n",
-    );
-    env.capsule("notes", "notes", "1.0.0", "\n[capabilities]\nnet = [\"api.example.org\"]\n");
-    let ran = env.astrid(&APPLY);
-    // The component imports nothing: what it can't use is no authority.
-    assert!(matches!(ran.code, 0 | 85), "{}", ran.shown());
+    env.ok(&["init", "--here", "--template", "starter"]);
     let text = env.read("Distro.toml");
+    env.write("Distro.toml", text.replace("deny = [", "deny = [\"fs_write\", "));
+    let ran = env.astrid(&APPLY);
+    refused(&ran, 85);
+    assert!(ran.stderr.contains("fs_write"), "{}", ran.shown());
+    env.write("Distro.toml", &text);
     env.ok(&APPLY);
+    // The home's own policy counts as well, and is read fresh.
+    std::fs::write(env.home("etc/policy.toml"), "[policy.authority]\ndeny = [\"fs_write\"]\n").unwrap();
+    env.ok(&["remove", "text", "--no-apply"]);
+    refused(&env.astrid(&APPLY), 85);
+}
+
+#[test]
+fn code_85_another_distro_takes_no_place_by_itself_denied() {
+    let env = TestEnv::new();
+    env.demo();
+    env.ok(&APPLY);
+    let text = env.read("Distro.toml");
     env.write("Distro.toml", text.replace("id = \"demo\"", "id = \"other\""));
     let ran = env.astrid(&APPLY);
     refused(&ran, 85);
     assert!(ran.stderr.contains("--replace-distro"), "{}", ran.shown());
+    env.ok(&[&APPLY[..], &["--replace-distro"]].concat());
+}
+
+#[test]
+fn code_86_a_full_disk_changes_nothing() {
+    let env = TestEnv::new();
+    env.demo();
+    let mut rolled_back = None;
+    for write in 1..400 {
+        let ran = env.run(&APPLY).variable("ASTRID_TEST_FULL_AT_WRITE", write.to_string()).go();
+        assert_ne!(ran.code, 0, "no write was rolled back");
+        if ran.code == 86 {
+            rolled_back = Some(ran);
+            break;
+        }
+    }
+    refused(&rolled_back.unwrap(), 86);
+    assert!(!env.home("generations/current").exists());
+    env.ok(&APPLY);
+}
+
+#[test]
+fn code_86_a_capsule_that_can_not_be_loaded_is_never_switched_to() {
+    let env = TestEnv::new();
+    env.demo();
+    // It needs something that nobody has.
+    let component = wat::parse_str("(component (import \"no:such/thing\" (instance (export \"f\" (func)))))");
+    env.write("notes/notes.wasm", component.unwrap());
+    let ran = env.astrid(&["apply", "--yes", "--trust", "--boot"]);
+    refused(&ran, 86);
+    assert!(ran.stderr.contains("no:such/thing"), "{}", ran.shown());
+    assert!(!ran.stderr.contains("backtrace") && !ran.stderr.contains("panicked"), "{}", ran.shown());
+    assert!(!env.home("generations/current").exists());
+    let left: Vec<_> =
+        std::fs::read_dir(env.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        left.iter().all(|name| ["work", "user", "home", "data"].iter().any(|own| name == own)),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn code_87_a_kernel_that_is_not_ready_in_time() {
+    let env = TestEnv::new();
+    env.demo();
+    env.ok(&APPLY);
+    refused(&env.astrid(&["start", "--timeout", "0ms"]), 87);
+    // It goes on all the same.
+    env.ok(&["start"]);
+    env.ok(&["stop"]);
+}
+
+#[test]
+fn a_refused_apply_leaves_nothing_behind_denied() {
+    let env = TestEnv::new();
+    env.demo();
+    refused(&env.astrid(&["apply", "--yes", "--no-boot"]), 82);
+    for path in ["trust/floors.toml", "generations/1", "var/history.jsonl"] {
+        assert!(!env.home(path).exists(), "{path}");
+    }
+    assert!(!env.work("Distro.lock").exists());
 }
 
 #[test]
