@@ -4,6 +4,7 @@
 mod apply;
 mod basics;
 mod crash;
+mod editing;
 mod env;
 mod errors;
 mod fuzz_corpus;
@@ -11,3 +12,4 @@ mod house;
 mod kernel;
 mod prompts;
 mod transcripts;
+mod trust;
