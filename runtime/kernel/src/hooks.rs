@@ -100,7 +100,28 @@ fn needed(from: Option<&FleetSpec>, to: &FleetSpec) -> Vec<(MemberSpec, Lifecycl
     to.members.iter().filter_map(|member| Some((member.clone(), step(member)?))).collect()
 }
 
+/// Which of the new capsules are loaded before the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loading {
+    /// All: they are about to run here, and one that can't is better known before.
+    All,
+    /// Those with a hook to run: nothing else is compiled where no kernel runs.
+    WithHooks,
+}
+
 impl Fleet {
+    /// Says whether the component of `member` has the hook of `step`, without compiling it.
+    fn has_hook(&self, member: &MemberSpec, step: &LifecycleStep) -> Result<bool, HookError> {
+        let Some(component) = &member.component else { return Ok(false) };
+        let unusable = |reason: String| HookError::Load { capsule: member.name.clone(), reason };
+        let bytes = self.store().get(component).map_err(|error| unusable(error.to_string()))?;
+        let surface = astrid_manifest::inspect(&bytes).map_err(|error| unusable(error.to_string()))?;
+        Ok(match step {
+            LifecycleStep::Install => surface.has_install(),
+            LifecycleStep::Upgrade { .. } => surface.has_upgrade(),
+        })
+    }
+
     /// Loads what `to` brings, and runs its lifecycle hooks over `values`. Nothing else of it runs.
     ///
     /// # Errors
@@ -110,8 +131,18 @@ impl Fleet {
         from: Option<&FleetSpec>,
         to: &FleetSpec,
         values: &KvStore,
+        loading: Loading,
     ) -> Result<Prepared, HookError> {
-        let needed = needed(from, to);
+        let mut needed = needed(from, to);
+        if loading == Loading::WithHooks {
+            let mut with_hooks = Vec::new();
+            for (member, step) in needed {
+                if self.has_hook(&member, &step)? {
+                    with_hooks.push((member, step));
+                }
+            }
+            needed = with_hooks;
+        }
         let overlay = Overlay::new(values.clone());
         let mut prepared = Prepared { overlay: overlay.clone(), files: None, ran: Vec::new() };
         if needed.is_empty() {

@@ -25,7 +25,7 @@ use crate::dispatch::Dispatcher;
 use crate::fleet::{Directory, Fleet};
 use crate::generation::{self, GenerationError};
 use crate::health::Health;
-use crate::hooks::{HookError, Prepared};
+use crate::hooks::{HookError, Loading, Prepared};
 use crate::order::Cycle;
 use crate::status::{Converged, FORMAT_VERSION, GenerationStatus, Status};
 use crate::uplink::connection::Connections;
@@ -229,7 +229,7 @@ pub async fn prepare_alone(
     disk.create_dir(&home.principal(&PrincipalId::default_user()), 0o700)?;
     let store = Store::new(home, disk);
     let Assembled { kv, fleet, .. } = assemble(&store, None, ports, &key)?;
-    Ok(fleet.prepare(from.as_ref(), &to, &kv).await?)
+    Ok(fleet.prepare(from.as_ref(), &to, &kv, Loading::WithHooks).await?)
 }
 
 impl Kernel {
@@ -398,7 +398,7 @@ impl Shared {
         let from = generations.current()?;
         let from = from.as_ref().map(|from| generation::fleet_of(from, None)).transpose()?;
         let to = generation::fleet_of(&generations.open(number)?, Some(&self.key))?;
-        let prepared = self.fleet.prepare(from.as_ref(), &to, &self.kv).await?;
+        let prepared = self.fleet.prepare(from.as_ref(), &to, &self.kv, Loading::All).await?;
         let ran = prepared.ran().to_vec();
         *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, prepared));
         Ok(ran)
