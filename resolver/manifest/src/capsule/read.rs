@@ -120,28 +120,40 @@ fn package(context: &Context<'_>, mut table: Table<'_, '_>, strictness: Strictne
         Some(serde_json::Value::Object(map)) => map,
         _ => serde_json::Map::new(),
     };
-    let package = Package {
+    let description = table.string("description");
+    let repository = table.string("repository");
+    let homepage = table.string("homepage");
+    let documentation = table.string("documentation");
+    let license = table.string("license");
+    let license_file = table.string("license-file");
+    let readme = table.string("readme");
+    let authors = table.strings("authors");
+    let keywords = table.strings("keywords");
+    let categories = table.strings("categories");
+    let publish = table.optional_flag("publish");
+    let include = table.strings("include");
+    let exclude = table.strings("exclude");
+    table.finish(unknown(strictness));
+    Some(Package {
         name: name?,
         version: version?.0,
         astrid_version: astrid_version.map(|one| one.0),
-        description: table.string("description"),
-        repository: table.string("repository"),
-        homepage: table.string("homepage"),
-        documentation: table.string("documentation"),
-        license: table.string("license"),
-        license_file: table.string("license-file"),
-        readme: table.string("readme"),
-        authors: table.strings("authors"),
-        keywords: table.strings("keywords"),
-        categories: table.strings("categories"),
-        publish: table.optional_flag("publish"),
-        include: table.strings("include"),
-        exclude: table.strings("exclude"),
+        description,
+        repository,
+        homepage,
+        documentation,
+        license,
+        license_file,
+        readme,
+        authors,
+        keywords,
+        categories,
+        publish,
+        include,
+        exclude,
         metadata,
         at,
-    };
-    table.finish(unknown(strictness));
-    Some(package)
+    })
 }
 
 fn components(
@@ -151,10 +163,13 @@ fn components(
     strictness: Strictness,
 ) -> Vec<Component> {
     let Some((span, node)) = table.take_entry("component") else { return Vec::new() };
-    let Value::Array(items) = node.value else {
+    let items = if let Value::Array(items) = node.value {
+        items
+    } else {
         let message = "a single `[component]` is gone";
         context.error_help(&span, "removed-section", message, "write `[[component]]`");
-        return Vec::new();
+        // What is in it is judged all the same: it moves to the new place as it is.
+        if matches!(node.value, Value::Table(_)) { vec![node] } else { Vec::new() }
     };
     let mut components = Vec::new();
     for item in items {
@@ -330,18 +345,20 @@ fn env_var(
         .table("options_from")
         .or_else(|| table.table("options-from"))
         .and_then(|below| options_from(below, strictness));
-    let value = EnvVar {
+    let request = table.string("request");
+    let description = table.string("description");
+    let placeholder = table.string("placeholder");
+    table.finish(unknown(strictness));
+    Some(EnvVar {
         kind: kind?,
-        request: table.string("request"),
-        description: table.string("description"),
+        request,
+        description,
         default,
         choices,
-        placeholder: table.string("placeholder"),
+        placeholder,
         options_from,
         at,
-    };
-    table.finish(unknown(strictness));
-    Some(value)
+    })
 }
 
 /// Says why `value` can't be the value of a configuration key of that kind.

@@ -61,7 +61,7 @@ fn distro(context: &Context<'_>, mut table: Table<'_, '_>, may_be_empty: bool) -
     let packs: Vec<PackEntry> =
         pack_tables.into_iter().filter_map(|below| pack(context, below, &mut names)).collect();
     let policy = table.table("policy").map(|below| super::policy::read(context, below)).unwrap_or_default();
-    let invites = table.table("invites").and_then(|below| invites(context, below));
+    let invites = table.table("invites").map(|below| invites(context, below));
     let branding = table.table("branding").map(|below| branding(context, below));
     let reconcile = table.table("reconcile").and_then(|below| reconcile(context, below));
     table.finish(Unknown::Error);
@@ -91,28 +91,38 @@ fn header(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Header> {
     let astrid_version = table.parse::<CargoRequirement>("astrid-version", "requirement");
     let requires = table.table("requires").map(|below| requires(context, below)).unwrap_or_default();
     let signing = table.table("signing").and_then(|below| signing(context, below));
-    let header = Header {
+    let pretty_name = table.string("pretty-name");
+    let codename = table.string("codename");
+    let release_date = table.string("release-date");
+    let description = table.string("description");
+    let homepage = table.string("homepage");
+    let support = table.string("support");
+    let bug_tracker = table.string("bug-tracker");
+    let repository = table.string("repository");
+    let license = table.string("license");
+    let authors = table.strings("authors");
+    let maintainers = table.strings("maintainers");
+    table.finish(Unknown::Error);
+    Some(Header {
         id: id?,
         name: name?.value.into_owned(),
         version: version?.0,
-        pretty_name: table.string("pretty-name"),
-        codename: table.string("codename"),
-        release_date: table.string("release-date"),
-        description: table.string("description"),
-        homepage: table.string("homepage"),
-        support: table.string("support"),
-        bug_tracker: table.string("bug-tracker"),
-        repository: table.string("repository"),
-        license: table.string("license"),
-        authors: table.strings("authors"),
-        maintainers: table.strings("maintainers"),
+        pretty_name,
+        codename,
+        release_date,
+        description,
+        homepage,
+        support,
+        bug_tracker,
+        repository,
+        license,
+        authors,
+        maintainers,
         astrid_version: astrid_version.map(|one| one.0),
         requires,
         signing,
         at,
-    };
-    table.finish(Unknown::Error);
-    Some(header)
+    })
 }
 
 fn requires(context: &Context<'_>, mut table: Table<'_, '_>) -> Vec<RequiredInterface> {
@@ -387,7 +397,7 @@ fn probe(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Probe> {
         Some((_, serde_json::Value::Object(args))) => args,
         Some((span, _)) => {
             context.error(&span, "wrong-type", "`args` must be a table");
-            return None;
+            serde_json::Map::new()
         }
         None => serde_json::Map::new(),
     };
@@ -447,7 +457,7 @@ fn depends_on(context: &Context<'_>, distro: &Distro) {
     }
 }
 
-fn invites(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Invites> {
+fn invites(context: &Context<'_>, mut table: Table<'_, '_>) -> Invites {
     let issuers = table.strings("issuers");
     let default_group = table.string("default-group");
     let default_expires = table.parse("default-expires", "period");
@@ -459,7 +469,7 @@ fn invites(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Invites> {
             _ => {
                 let message = "`max-principals` is \"unlimited\" or a number in quotes";
                 context.error(&text.span, "wrong-value", message);
-                return None;
+                None
             }
         },
     };
@@ -467,7 +477,7 @@ fn invites(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Invites> {
         context.error(&table.span, "missing-field", "`issuers` need a `default-group` for whoever accepts");
     }
     table.finish(Unknown::Error);
-    Some(Invites { issuers, default_group, default_expires, max_principals })
+    Invites { issuers, default_group, default_expires, max_principals }
 }
 
 fn branding(context: &Context<'_>, mut table: Table<'_, '_>) -> Branding {

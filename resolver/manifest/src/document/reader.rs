@@ -251,10 +251,13 @@ impl<'c, 'a> Table<'c, 'a> {
     }
 
     /// Complains about the keys that are left.
-    pub(crate) fn finish(self, unknown: Unknown) {
+    ///
+    /// Every value must have been read before, whatever was wrong with others: who gives up
+    /// early hides complaints.
+    pub(crate) fn finish(mut self, unknown: Unknown) {
         #[cfg(test)]
         asked::note(&self.name, &self.known);
-        for (key, _) in self.entries.iter().filter(|(_, node)| node.is_some()) {
+        for (key, _) in self.rest() {
             let message = format!("unknown key `{}` in {}", shown(&key.name), self.name);
             let help = self.suggest(&key.name);
             match unknown {
@@ -269,6 +272,17 @@ impl<'c, 'a> Table<'c, 'a> {
 
     fn suggest(&self, key: &str) -> Option<String> {
         closest(key, self.known.iter().copied()).map(|name| format!("did you mean `{name}`?"))
+    }
+}
+
+/// A table that is given up with keys that nobody looked at hides what is wrong with them.
+#[cfg(test)]
+impl Drop for Table<'_, '_> {
+    fn drop(&mut self) {
+        let left = self.entries.iter().find(|(_, node)| node.is_some());
+        if let (Some((key, _)), false) = (left, std::thread::panicking()) {
+            panic!("{} was given up before `{}` was looked at", self.name, key.name);
+        }
     }
 }
 

@@ -36,18 +36,23 @@ pub struct LegacyCapsule {
 
 pub(super) fn read(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<LegacyLock> {
     let manifest_hash = table.parse("manifest-hash", "digest");
-    let mut header = table.needed_table("distro")?;
-    let id = header.needed("id", "distro-id");
-    let version = header.needed::<FullVersion>("version", "version");
-    header.string("resolved-at");
-    header.finish(Unknown::Error);
+    let header = table.needed_table("distro").and_then(header);
     let tables = table.tables("capsule");
     let count = tables.len();
     let capsules: Vec<LegacyCapsule> =
         tables.into_iter().filter_map(|below| capsule(context, below)).collect();
     table.finish(Unknown::Error);
     (capsules.len() == count).then_some(())?;
-    Some(LegacyLock { id: id?, version: version?.0, manifest_hash, capsules })
+    let (id, version) = header?;
+    Some(LegacyLock { id, version, manifest_hash, capsules })
+}
+
+fn header(mut table: Table<'_, '_>) -> Option<(DistroId, Version)> {
+    let id = table.needed("id", "distro-id");
+    let version = table.needed::<FullVersion>("version", "version");
+    table.string("resolved-at");
+    table.finish(Unknown::Error);
+    Some((id?, version?.0))
 }
 
 fn capsule(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<LegacyCapsule> {
@@ -55,9 +60,8 @@ fn capsule(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<LegacyCaps
     let version = table.needed::<FullVersion>("version", "version");
     let source = table.needed_text("source");
     let hash = match table.needed_text("hash") {
-        Some(text) if text.value.is_empty() => None,
-        Some(text) => Some(context.parse_text::<Digest>(&text, "hash", "digest")?),
-        None => None,
+        Some(text) if !text.value.is_empty() => context.parse_text::<Digest>(&text, "hash", "digest"),
+        _ => None,
     };
     let resolved_ref = table.string("resolved_ref");
     table.finish(Unknown::Error);

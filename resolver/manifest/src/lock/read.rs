@@ -42,10 +42,17 @@ fn any(context: &Context<'_>) -> Option<AnyLock> {
         table.missing("schema-version");
     }
     let span = table.key_span("schema-version").unwrap_or(0..0);
-    match table.number::<u32>("schema-version")? {
+    let Some(version) = table.number::<u32>("schema-version") else {
+        // Without a version, the current one was most likely meant: say what else is wrong.
+        lock(context, table);
+        return None;
+    };
+    match version {
         1 => super::legacy::read(context, table).map(AnyLock::V1),
         SCHEMA_VERSION => lock(context, table).map(AnyLock::V2),
         other => {
+            // A version that is not known has keys that are not known.
+            table.rest();
             let message = format!("schema-version {other} is not known: this version reads 1 and 2");
             context.error_help(&span, "schema-version", message, "a newer program wrote it: update this one");
             None

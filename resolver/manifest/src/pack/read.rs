@@ -79,12 +79,17 @@ fn manifest(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<PackManif
     );
     let stability = word(&mut table, "stability", &["stable", "experimental", "deprecated"]);
     let support = word(&mut table, "support", &["project", "core", "community"]);
-    let manifest = PackManifest {
+    let description = table.string("description").unwrap_or_default();
+    let keywords = table.strings("keywords");
+    let capabilities = table.strings("capabilities");
+    let astrid_version = table.string("astrid_version").unwrap_or_default();
+    table.finish(Unknown::Error);
+    Some(PackManifest {
         schema_version: schema_version?,
         id: id?,
         name: name?.value.into_owned(),
         version: version?.value.into_owned(),
-        description: table.string("description").unwrap_or_default(),
+        description,
         content: parts,
         docs: docs.into_iter().collect(),
         agent,
@@ -94,9 +99,9 @@ fn manifest(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<PackManif
         secrets,
         dependencies,
         extensions,
-        keywords: table.strings("keywords"),
-        capabilities: table.strings("capabilities"),
-        astrid_version: table.string("astrid_version").unwrap_or_default(),
+        keywords,
+        capabilities,
+        astrid_version,
         status: status.unwrap_or_default(),
         visibility: visibility.unwrap_or_default(),
         origin,
@@ -106,9 +111,7 @@ fn manifest(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<PackManif
         stability,
         support,
         at,
-    };
-    table.finish(Unknown::Error);
-    Some(manifest)
+    })
 }
 
 fn schema_version(context: &Context<'_>, table: &mut Table<'_, '_>) -> Option<u32> {
@@ -175,13 +178,19 @@ fn parts(context: &Context<'_>, mut table: Table<'_, '_>) -> Content {
 }
 
 fn agent(mut table: Table<'_, '_>) -> Agent {
+    let purpose = table.string("purpose");
+    let entrypoints = table.strings("entrypoints");
+    let normal_entrypoints = table.strings("normal_entrypoints");
+    let do_not_use_for = table.string("do_not_use_for");
+    let required_context = table.strings("required_context");
     // Open: authors tell agents more than the platform knows of.
+    table.rest();
     Agent {
-        purpose: table.string("purpose"),
-        entrypoints: table.strings("entrypoints"),
-        normal_entrypoints: table.strings("normal_entrypoints"),
-        do_not_use_for: table.string("do_not_use_for"),
-        required_context: table.strings("required_context"),
+        purpose,
+        entrypoints,
+        normal_entrypoints,
+        do_not_use_for,
+        required_context,
     }
 }
 
