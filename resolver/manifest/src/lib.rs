@@ -23,6 +23,8 @@
 
 mod canonical;
 pub mod capsule;
+#[cfg(test)]
+mod complaint_tests;
 pub mod component;
 pub mod diagnostic;
 pub mod distro;

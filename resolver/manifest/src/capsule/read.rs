@@ -349,16 +349,7 @@ fn env_var(
     let description = table.string("description");
     let placeholder = table.string("placeholder");
     table.finish(unknown(strictness));
-    Some(EnvVar {
-        kind: kind?,
-        request,
-        description,
-        default,
-        choices,
-        placeholder,
-        options_from,
-        at,
-    })
+    Some(EnvVar { kind: kind?, request, description, default, choices, placeholder, options_from, at })
 }
 
 /// Says why `value` can't be the value of a configuration key of that kind.

@@ -185,13 +185,7 @@ fn agent(mut table: Table<'_, '_>) -> Agent {
     let required_context = table.strings("required_context");
     // Open: authors tell agents more than the platform knows of.
     table.rest();
-    Agent {
-        purpose,
-        entrypoints,
-        normal_entrypoints,
-        do_not_use_for,
-        required_context,
-    }
+    Agent { purpose, entrypoints, normal_entrypoints, do_not_use_for, required_context }
 }
 
 /// `a.b`, at least two segments of lowercase letters, digits and `_`.
