@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench -p astrid-resolver --bench resolve              # times
-//! cargo bench -p astrid-resolver --bench resolve -- --check   # fails when growth is not near linear
+//! cargo bench -p astrid-resolver --bench resolve -- --check   # fails when growth is nearer to quadratic
 //! ```
 //!
 //! Each capsule has three versions and exports an interface that the next ones import, so that every
@@ -29,8 +29,9 @@ use semver::Version;
 const IMPORTS: usize = 4;
 /// Exporters whose newest version is not the one that others need.
 const DEAD_ENDS: usize = 20;
-/// Growth from 1,000 to 10,000 capsules may be this much over 10.
-const SLACK: f64 = 2.0;
+/// Growth from 1,000 to 10,000 capsules may be this much over 10: the larger fleet leaves the processor's
+/// caches, and what is quadratic would show as 100.
+const SLACK: f64 = 5.0;
 
 /// An index in memory, as a registry without a network would answer.
 struct Fleet {
