@@ -91,6 +91,15 @@ impl Session {
         }
     }
 
+    /// Refuses what would change a file of the repository when `--frozen` was said.
+    pub(crate) fn may_write_repository(&self) -> Result<(), Failure> {
+        if !self.global.frozen {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::NeedsNetwork, "`--frozen` writes nothing in the repository")
+            .hint("leave out --frozen; `astrid lock --check` and `astrid plan --frozen` only look"))
+    }
+
     /// The lock of the one writer, waited for as long as `--lock-timeout` says.
     pub(crate) fn write_lock(&self, home: &Home, verb: &str) -> Result<WriterLock, Failure> {
         Ok(WriterLock::acquire(home, &self.disk(), verb, self.global.lock_timeout)?)

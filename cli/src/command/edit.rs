@@ -86,6 +86,7 @@ fn change(
         }
     };
     let text = change(before.as_deref().unwrap_or(EMPTY_HOME))?;
+    session.may_write_repository()?;
     if edited.is_home {
         drop(session.write_lock(&context.home, how.command)?);
     }
@@ -115,6 +116,7 @@ fn apply(
     upgrade: Upgrade,
 ) -> Outcome {
     let declaration = fleet::load(session, context, &edited.target)?;
+    fleet::has_upgraded(&declaration, &upgrade)?;
     let job = Job {
         declaration,
         variables: how.variables,
@@ -250,7 +252,9 @@ pub(crate) fn update(session: &mut Session, args: &UpdateArgs) -> Outcome {
         Upgrade::Names(args.names.iter().cloned().collect::<BTreeSet<_>>())
     };
     if args.no_apply {
+        session.may_write_repository()?;
         let declaration = fleet::load(session, &context, &edited.target)?;
+        fleet::has_upgraded(&declaration, &upgrade)?;
         let selection = fleet::selection(&args.variables.selections)?;
         let fleet = fleet::fleet(session, &context, &declaration, upgrade, selection, Freshness::Hash)?;
         let changes = astrid_resolver::lock_state::lock_diff(declaration.lock(), fleet.lock());
@@ -259,7 +263,8 @@ pub(crate) fn update(session: &mut Session, args: &UpdateArgs) -> Outcome {
             "written": wrote,
             "changes": changes.iter().map(super::lock::entry_json).collect::<Vec<_>>(),
         });
-        session.shell.show(&document, &super::lock::diff_text(&changes))?;
+        let said = if wrote { "Distro.lock written\n" } else { "Distro.lock is up to date\n" };
+        session.shell.show(&document, &format!("{}{said}", super::lock::diff_text(&changes)))?;
         return Ok(DONE);
     }
     let how = How {

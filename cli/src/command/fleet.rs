@@ -1,6 +1,6 @@
 //! From what was typed to a verified fleet and a proposal: the steps that plan, apply, lock and fetch share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use astrid_authority::{Digest, PrincipalId};
@@ -53,6 +53,30 @@ pub(crate) fn load(
     let declaration = Declaration::load(context, target)?;
     session.shell.complain(declaration.warnings().iter().cloned());
     Ok(declaration)
+}
+
+/// Refuses to upgrade a name that nothing has: else a misspelt name would look like "nothing newer".
+pub(crate) fn has_upgraded(declaration: &Declaration, upgrade: &Upgrade) -> Result<(), Failure> {
+    let Upgrade::Names(names) = upgrade else { return Ok(()) };
+    let distro = declaration.distro();
+    let capsules = distro.capsules.iter().map(|entry| ("capsule", entry.name.as_str()));
+    let packs = distro.packs.iter().map(|entry| ("pack", entry.id.as_str()));
+    // What a pack needs is in the lock only.
+    let needed = declaration.lock().into_iter().flat_map(|lock| &lock.packs);
+    let needed = needed.map(|pack| ("pack", pack.id.as_str()));
+    let mut known = BTreeSet::new();
+    for (kind, name) in capsules.chain(packs).chain(needed) {
+        known.insert(name.to_owned());
+        known.insert(format!("{kind}:{name}"));
+    }
+    match names.iter().find(|name| !known.contains(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Failure::failed(format!(
+            "Distro.toml has no capsule and no pack `{}`",
+            crate::render::safe(name)
+        ))
+        .hint("`astrid tree` shows what it has; a capsule of a pack is upgraded with its pack")),
+    }
 }
 
 /// Parses `--select GROUP=CAPSULE[,CAPSULE]`.

@@ -46,6 +46,7 @@ pub(crate) fn run(session: &mut Session, args: &InitArgs) -> Outcome {
 }
 
 fn here(session: &mut Session, template: &str) -> Outcome {
+    session.may_write_repository()?;
     let names = starter::write_template(&session.world.folder, template)?;
     let pretty = format!("+ {}\nnext: astrid plan\n", names.join("\n+ "));
     session.shell.show(&json!({ "written": names }), &pretty)?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{fleet, generations};
 use crate::args::{LockArgs, LockDiffArgs, LockVerb};
-use crate::exit::{DONE, Failure, Kind, Outcome, PENDING};
+use crate::exit::{DONE, Failure, Outcome, PENDING};
 use crate::render::safe;
 use crate::session::Session;
 use crate::shell::{count, paint, style};
@@ -38,13 +38,13 @@ fn check(session: &mut Session, args: &LockArgs) -> Outcome {
 }
 
 fn lock(session: &mut Session, args: &LockArgs) -> Outcome {
-    if session.global.frozen && !args.dry_run {
-        return Err(Failure::new(Kind::NeedsNetwork, "`--frozen` writes nothing in the repository")
-            .hint("leave out --frozen, or ask with `astrid lock --check`"));
+    if !args.dry_run {
+        session.may_write_repository()?;
     }
     let context = session.context()?;
     let declaration = fleet::declaration(session, &context, Path::new("."))?;
     let upgrade = upgrade(&args.upgrade);
+    fleet::has_upgraded(&declaration, &upgrade)?;
     let selection = fleet::selection(&args.selections)?;
     let fleet = fleet::fleet(session, &context, &declaration, upgrade, selection, Freshness::Hash)?;
     let changes = lock_diff(declaration.lock(), fleet.lock());

@@ -99,6 +99,7 @@ fn requests<'a>(document: &'a PlanDocument, needs: Vec<&'a Need>) -> Vec<Request
 }
 
 fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
+    session.may_write_repository()?;
     let context = session.context()?;
     let expires = args.expires.as_deref().map(expiry).transpose()?;
     let (fleet, document) = planned(session, &context, Path::new("."), false)?;
