@@ -144,8 +144,13 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
         made_by: job.made_by,
         saved: job.saved.as_ref().map(|saved| saved.document().nonce),
     };
-    let applied =
-        apply(context, &trusted, Applying::new(parts, configuration), &options, &mut kernel::hooks(context))?;
+    let applied = apply(
+        context,
+        &trusted,
+        Applying::new(parts, configuration),
+        &options,
+        &mut kernel::hooks(session, context, job.boot),
+    )?;
     told(session, &applied);
     let kernel = kernel::after_switch(session, context, job.boot, fleet.lock(), applied.generation)?;
     let result = json!({

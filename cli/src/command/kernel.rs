@@ -7,8 +7,8 @@ use std::time::Duration;
 use astrid_authority::Digest;
 use astrid_daemon::ports::of_machine;
 use astrid_daemon::{
-    Client, ClientError, Ended, Foreground, ForegroundEvent, LaunchError, SandboxHooks, Start, Stopped,
-    run_foreground, start as launch, stop as halt,
+    Client, ClientError, Ended, Foreground, ForegroundEvent, LaunchError, Loading, SandboxHooks, Start,
+    Stopped, run_foreground, start as launch, stop as halt,
 };
 use astrid_manifest::Lock;
 use astrid_resolver::Context;
@@ -56,11 +56,18 @@ impl From<LaunchError> for Failure {
     }
 }
 
+/// Says whether a kernel is started after the switch, where none runs.
+fn starts_kernel(session: &Session, boot: &BootArgs) -> bool {
+    !boot.no_boot && (boot.boot || session.world.input_is_terminal)
+}
+
 /// Lifecycle hooks of a new generation, run in the sandbox before the switch.
-pub(crate) fn hooks(context: &Context) -> SandboxHooks {
+pub(crate) fn hooks(session: &Session, context: &Context, boot: &BootArgs) -> SandboxHooks {
+    // What is about to run is loaded first: a capsule that can't be is never switched to.
+    let loading = if starts_kernel(session, boot) { Loading::All } else { Loading::WithHooks };
     let disk = context.store.disk().clone();
     let ports = of_machine(&context.home, &disk);
-    SandboxHooks::new(context.home.clone(), disk, ports)
+    SandboxHooks::new(context.home.clone(), disk, ports, loading)
 }
 
 /// After a switch: a running kernel goes to the new generation; one is started where that was asked for.
@@ -98,8 +105,7 @@ pub(crate) fn after_switch(
             Ok(document)
         }
         Err(ClientError::NotRunning) => {
-            let wanted = boot.boot || session.world.input_is_terminal;
-            if !wanted || lock.capsules.is_empty() {
+            if !starts_kernel(session, boot) || lock.capsules.is_empty() {
                 return Ok(Value::Null);
             }
             start_kernel(session, context, READY_WITHIN)

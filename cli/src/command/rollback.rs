@@ -51,7 +51,7 @@ pub(crate) fn run(session: &mut Session, args: &RollbackArgs) -> Outcome {
         }
     }
     let options = RollbackOptions { to: Some(proposal.to), ..options };
-    let applied = rollback(&context, &options, &mut kernel::hooks(&context))?;
+    let applied = rollback(&context, &options, &mut kernel::hooks(session, &context, &args.boot))?;
     told(session, &applied);
     let current = Generations::new(context.home.clone(), session.disk()).current()?;
     let kernel = match &current {

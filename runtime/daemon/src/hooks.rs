@@ -2,7 +2,7 @@
 //!
 //! Where a kernel runs it is asked to run them, since it holds the values; else they run here.
 
-use astrid_kernel::hooks::Prepared;
+use astrid_kernel::hooks::{Loading, Prepared};
 use astrid_kernel::kernel::prepare_alone;
 use astrid_kernel::uplink::endpoint::RunFolder;
 use astrid_kernel::uplink::message::RefusalKind;
@@ -25,13 +25,14 @@ pub struct SandboxHooks {
     home: Home,
     disk: Disk,
     ports: KernelPorts,
+    loading: Loading,
     prepared: Where,
 }
 
 impl SandboxHooks {
-    /// Hooks over `home`; `ports` are used when no kernel runs.
-    pub fn new(home: Home, disk: Disk, ports: KernelPorts) -> Self {
-        Self { home, disk, ports, prepared: Where::Nowhere }
+    /// Hooks over `home`; `ports` and `loading` are used when no kernel runs. One that runs loads all.
+    pub fn new(home: Home, disk: Disk, ports: KernelPorts, loading: Loading) -> Self {
+        Self { home, disk, ports, loading, prepared: Where::Nowhere }
     }
 
     fn prepare_here(&self, from: Option<&Generation>, to: &Generation) -> Result<Prepared> {
@@ -39,8 +40,8 @@ impl SandboxHooks {
             .enable_all()
             .build()
             .map_err(|error| Error::failed("lifecycle hooks can't be run").caused_by(error))?;
-        let prepared =
-            runtime.block_on(prepare_alone(self.home.clone(), self.disk.clone(), &self.ports, from, to));
+        let (home, disk) = (self.home.clone(), self.disk.clone());
+        let prepared = runtime.block_on(prepare_alone(home, disk, &self.ports, from, to, self.loading));
         prepared.map_err(hook_error)
     }
 }

@@ -20,6 +20,7 @@ pub mod hooks;
 pub mod launch;
 pub mod ports;
 
+pub use astrid_kernel::hooks::Loading;
 pub use client::{Client, ClientError, ToolResult};
 pub use foreground::{Ended, Foreground, ForegroundEvent, run_foreground};
 pub use hooks::SandboxHooks;

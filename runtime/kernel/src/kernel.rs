@@ -221,6 +221,7 @@ pub async fn prepare_alone(
     ports: &KernelPorts,
     from: Option<&Generation>,
     to: &Generation,
+    loading: Loading,
 ) -> Result<Prepared, KernelError> {
     let entropy = Arc::clone(&ports.entropy);
     let key = home.ensure_key(&disk, &mut |bytes| entropy.fill(bytes).map_err(io::Error::other))?;
@@ -229,7 +230,7 @@ pub async fn prepare_alone(
     disk.create_dir(&home.principal(&PrincipalId::default_user()), 0o700)?;
     let store = Store::new(home, disk);
     let Assembled { kv, fleet, .. } = assemble(&store, None, ports, &key)?;
-    Ok(fleet.prepare(from.as_ref(), &to, &kv, Loading::WithHooks).await?)
+    Ok(fleet.prepare(from.as_ref(), &to, &kv, loading).await?)
 }
 
 impl Kernel {

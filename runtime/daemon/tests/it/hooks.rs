@@ -32,7 +32,7 @@ fn installs(name: &'static str, body: &str) -> Member {
 
 fn hooks(home: &TestHome) -> SandboxHooks {
     let ports = ports::of_machine(&home.home, &home.disk);
-    SandboxHooks::new(home.home.clone(), home.disk.clone(), ports)
+    SandboxHooks::new(home.home.clone(), home.disk.clone(), ports, astrid_daemon::Loading::All)
 }
 
 fn try_hooks(home: &TestHome, to: &Generation) -> Result<(), ErrorKind> {
