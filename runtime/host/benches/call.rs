@@ -199,3 +199,58 @@ mod bus {
         });
     }
 }
+
+/// Compiling eight different components: through the host, which also keeps and tags the code, and bare.
+mod compile {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{CompiledCode, ComponentSource, Digest, Engine, EngineOptions, component};
+
+    fn components() -> Vec<Vec<u8>> {
+        (0..8)
+            .map(|at| {
+                let mut bytes = component();
+                // A custom section of two bytes makes it another component.
+                bytes.extend([0, 2, 1, b'A' + at]);
+                bytes
+            })
+            .collect()
+    }
+
+    #[divan::bench(sample_count = 5, sample_size = 1)]
+    fn ours(bencher: divan::Bencher<'_, '_>) {
+        let all = components();
+        bencher.with_inputs(|| tempfile::tempdir().unwrap()).bench_local_values(|root| {
+            let compiled = Some(CompiledCode { folder: root.path().to_path_buf(), key: [1; 32] });
+            let engine = Engine::new(&EngineOptions { compiled, ..EngineOptions::default() }).unwrap();
+            let read: Vec<_> = all.iter().map(|bytes| || Ok(bytes.clone())).collect();
+            let sources: Vec<_> = all
+                .iter()
+                .zip(&read)
+                .map(|(bytes, read)| ComponentSource { digest: Digest::of(bytes), bytes: read })
+                .collect();
+            assert!(engine.load_all(&sources).iter().all(Result::is_ok));
+            root
+        });
+    }
+
+    #[divan::bench(sample_count = 5, sample_size = 1)]
+    fn bare(bencher: divan::Bencher<'_, '_>) {
+        let all = components();
+        bencher.bench_local(|| {
+            let mut config = wasmtime::Config::new();
+            config.wasm_component_model(true).epoch_interruption(true).generate_address_map(false);
+            let engine = wasmtime::Engine::new(&config).unwrap();
+            let next = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        while let Some(bytes) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                            wasmtime::component::Component::new(&engine, bytes).unwrap();
+                        }
+                    });
+                }
+            });
+        });
+    }
+}
