@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`declaration`] | what people wrote, the lock beside it, and where both came from |
 //! | [`resolution`] | exact versions for everything that is declared |
-//! | [`verified`] | bytes in the store, compared with every claim: the only thing that can be locked |
+//! | [`mod@verified`] | bytes in the store, compared with every claim: the only thing that can be locked |
 //! | [`lock_state`] | whether a lock is fresh, and how two locks differ |
 //! | [`artifact`] | what the bytes of a capsule or pack say they are |
 //! | [`context`] | home, store, clock, randomness and network, as parameters |

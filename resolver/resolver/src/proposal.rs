@@ -70,7 +70,7 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// Takes the proposal apart: the plan goes to [`crate::trust::grant`] with the acknowledgements,
+    /// Takes the proposal apart: the plan goes to [`crate::trust::grant()`] with the acknowledgements,
     /// then the draft is completed, and the rest is what [`crate::apply::apply`] works with.
     #[must_use]
     pub fn into_parts(self) -> (Plan, Acknowledgements, Draft, ProposalParts) {
