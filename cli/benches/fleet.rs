@@ -107,8 +107,10 @@ impl Fleet {
 
 /// Runs to the end; the time it took and the most memory that was resident, in bytes.
 fn timed(mut command: Command) -> (Duration, u64) {
+    // A file, not a pipe: nobody reads while the program runs.
+    let mut said = tempfile::tempfile().unwrap();
     let begun = Instant::now();
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stderr(said.try_clone().unwrap()).spawn().unwrap();
     let status_file = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     let status = loop {
@@ -125,11 +127,10 @@ fn timed(mut command: Command) -> (Duration, u64) {
     };
     let took = begun.elapsed();
     if !status.success() {
-        let mut said = String::new();
-        if let Some(mut stderr) = child.stderr.take() {
-            let _ = std::io::Read::read_to_string(&mut stderr, &mut said);
-        }
-        panic!("{command:?} failed: {said}");
+        let mut text = String::new();
+        std::io::Seek::rewind(&mut said).unwrap();
+        std::io::Read::read_to_string(&mut said, &mut text).unwrap();
+        panic!("{command:?} failed: {text}");
     }
     (took, peak)
 }
