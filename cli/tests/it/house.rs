@@ -173,3 +173,28 @@ fn unsafe_code_stays_in_one_module() {
         "{opened:?}"
     );
 }
+
+#[test]
+fn hints_name_only_verbs_that_exist() {
+    let help = Command::new(env!("CARGO_BIN_EXE_astrid")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let verbs: BTreeSet<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(verbs.contains("apply"), "{help}");
+    let folders = ["cli/src", "resolver", "runtime"];
+    for line in lines_with(&folders, &["`astrid "]) {
+        // Names of older tools are answered with a hint.
+        if line.starts_with("cli/src/obsolete.rs") || line.contains("/tests/") {
+            continue;
+        }
+        for rest in line.split("`astrid ").skip(1) {
+            let verb: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            assert!(verb.is_empty() || verb == "daemon" || verbs.contains(verb.as_str()), "{line}");
+        }
+    }
+}

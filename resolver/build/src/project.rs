@@ -11,7 +11,7 @@ pub const MANIFEST_FILE: &str = "Capsule.toml";
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// There is no manifest.
-    #[error("{} holds no {MANIFEST_FILE}; name the folder of a capsule, or make one with `astrid capsule new`", .0.display())]
+    #[error("{} holds no {MANIFEST_FILE}; name the folder of a capsule, or write a {MANIFEST_FILE} into this one", .0.display())]
     NoManifest(PathBuf),
     /// The manifest can't be read.
     #[error("{}: {source}", file.display())]

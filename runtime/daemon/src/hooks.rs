@@ -70,7 +70,7 @@ impl BeforeSwitch for SandboxHooks {
         self.prepared = if runs {
             let mut client = Client::connect_owner(&self.home).map_err(|error| {
                 client_error(error)
-                    .hint("a kernel runs and can't be asked; `astrid restart`, then apply again")
+                    .hint("a kernel runs and can't be asked; run `astrid stop`, then apply again")
             })?;
             client.prepare_switch(to.number()).map_err(client_error)?;
             Where::Kernel(Box::new(client))

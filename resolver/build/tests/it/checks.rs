@@ -146,7 +146,7 @@ fn a_tool_without_a_description_is_a_warning() {
 fn what_is_no_capsule_denied() {
     let folder = tempfile::tempdir().unwrap();
     let error = check(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("astrid capsule new"), "{error}");
+    assert!(error.contains("holds no Capsule.toml"), "{error}");
 
     let capsule = Capsule::good();
     capsule.edit("Capsule.toml", "name = \"good\"", "naem = \"good\"");

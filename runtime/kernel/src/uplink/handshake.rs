@@ -82,7 +82,7 @@ impl Gate {
         if request.protocol_version != PROTOCOL_VERSION {
             return Err(format!(
                 "this kernel speaks protocol version {PROTOCOL_VERSION}, the client speaks {}; \
-                 run `astrid restart` after an update so that both are the same program",
+                 run `astrid stop`, then `astrid start`, so that both are the same program",
                 request.protocol_version
             ));
         }
@@ -199,7 +199,7 @@ mod tests {
     fn another_version_is_denied_before_the_token_is_looked_at() {
         let wrong = HandshakeRequest { protocol_version: 9, token: "no".into(), ..request(None) };
         let Verdict::Refused(reason) = setup().gate.first(&wrong, "00".into()) else { panic!("admitted") };
-        assert!(reason.contains("version 1") && reason.contains('9') && reason.contains("restart"));
+        assert!(reason.contains("version 1") && reason.contains('9') && reason.contains("`astrid stop`"));
     }
 
     #[test]
