@@ -10,7 +10,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("astrid-manifest", &["astrid-authority"]),
     ("astrid-store", &["astrid-authority", "astrid-manifest"]),
     ("astrid-build", &["astrid-authority", "astrid-manifest", "astrid-store"]),
-    ("astrid-resolver", &["astrid-authority", "astrid-manifest", "astrid-store"]),
+    ("astrid-provenance", &["astrid-authority", "astrid-manifest"]),
+    ("astrid-bundle", &["astrid-authority", "astrid-manifest", "astrid-provenance", "astrid-store"]),
+    (
+        "astrid-resolver",
+        &["astrid-authority", "astrid-bundle", "astrid-manifest", "astrid-provenance", "astrid-store"],
+    ),
     ("astrid-bus", &["astrid-authority"]),
     ("astrid-host", &["astrid-authority", "astrid-bus"]),
     ("astrid-kernel", &["astrid-authority", "astrid-manifest", "astrid-store", "astrid-bus", "astrid-host"]),
