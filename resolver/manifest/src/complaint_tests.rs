@@ -62,7 +62,7 @@ zzz = 1
 [distro.requires.astrid]
 llm = \"^1.0\"
 [distro.signing]
-pubkey = \"x\"
+pubkey = \"ed25519:6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=\"
 zzz = 1
 [variables.model]
 secret = false
@@ -103,7 +103,7 @@ deny = [\"host_process\"]
 zzz = 1
 [[policy.signer]]
 match = [\"pack:media\"]
-key = \"ed25519:AAAA\"
+key = \"ed25519:6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=\"
 zzz = 1
 [[policy.change]]
 subject = \"pack:media\"
@@ -296,7 +296,7 @@ permissions = \"{ZERO}\"
 authority = \"{ZERO}\"
 zzz = 1
 [pack.signer]
-key = \"ed25519:AAAA\"
+key = \"ed25519:6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=\"
 zzz = 1
 "
     );

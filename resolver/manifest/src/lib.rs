@@ -17,7 +17,7 @@
 //! | [`schema`] | JSON Schemas, for editors |
 //! | [`validate`] | checking a file by its name |
 //! | [`source`] | where something comes from, in one syntax |
-//! | [`signer`], [`subject`], [`version`], [`template`], [`period`] | the values in those files |
+//! | [`signer`], [`key`], [`subject`], [`version`], [`template`], [`period`] | the values in those files |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -30,6 +30,7 @@ pub mod diagnostic;
 pub mod distro;
 mod document;
 pub mod edit;
+pub mod key;
 pub mod lock;
 pub mod pack;
 pub mod period;

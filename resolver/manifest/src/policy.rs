@@ -9,10 +9,12 @@ pub use crate::distro::{
 use crate::diagnostic::{Diagnostics, Parsed, Position};
 use crate::distro::{keyword, read_policy};
 use crate::document::{Context, MAX_FILE_BYTES, Table, Unknown};
+use crate::key::KeyText;
+use crate::period::Period;
 
 /// What the owner of a home demands, and whom they believe.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct HomePolicy {
     /// Origins and keys whose acknowledgements and policies count.
     #[schemars(default, rename = "believe")]
@@ -20,9 +22,22 @@ pub struct HomePolicy {
     /// Which acknowledgements count.
     #[schemars(default)]
     pub acks: AckRule,
+    /// How old the trusted root may be.
+    #[schemars(default)]
+    pub trusted_root: RootAge,
     /// What is demanded of everything.
     #[schemars(default)]
     pub policy: Policy,
+}
+
+/// `[trusted-root]`: how old the root of trust may be. It learns of no revocation while it is not renewed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RootAge {
+    /// From which age on people are told; absent means 180 days.
+    pub warn_after: Option<Period>,
+    /// From which age on nothing that needs it is verified; absent means never.
+    pub fail_after: Option<Period>,
 }
 
 /// `[[believe]]`: an origin or a key whose word counts.
@@ -90,18 +105,30 @@ fn read(context: &Context<'_>, mut table: Table<'_, '_>) -> HomePolicy {
     let beliefs = table.tables("believe").into_iter().filter_map(|below| belief(context, below)).collect();
     let acks = keyword(&mut table, "acks", &[("any", AckRule::Any), ("signed", AckRule::Signed)])
         .unwrap_or_default();
+    let trusted_root = table.table("trusted-root").map(root_age).unwrap_or_default();
     let policy = table.table("policy").map(|below| read_policy(context, below)).unwrap_or_default();
     table.finish(Unknown::Error);
-    HomePolicy { beliefs, acks, policy }
+    HomePolicy { beliefs, acks, trusted_root, policy }
+}
+
+fn root_age(mut table: Table<'_, '_>) -> RootAge {
+    let age = RootAge {
+        warn_after: table.parse("warn-after", "period"),
+        fail_after: table.parse("fail-after", "period"),
+    };
+    table.finish(Unknown::Error);
+    age
 }
 
 fn belief(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Belief> {
     let (at, span) = (table.position(), table.span.clone());
-    let (origin, key) = (table.string("origin"), table.string("key"));
+    let (origin, has_key) = (table.string("origin"), table.has("key"));
+    let key = table.parse::<KeyText>("key", "key").map(|key| key.to_string());
     table.finish(Unknown::Error);
     match (origin, key) {
         (Some(origin), None) if !origin.trim().is_empty() => Some(Belief::Origin { origin, at }),
-        (None, Some(key)) if key.starts_with("ed25519:") => Some(Belief::Key { key, at }),
+        (None, Some(key)) => Some(Belief::Key { key, at }),
+        (None, None) if has_key => None,
         _ => {
             context.error(
                 &span,
@@ -119,10 +146,13 @@ mod tests {
 
     #[test]
     fn a_policy_is_read() {
-        let text = "acks = \"signed\"\n[[believe]]\norigin = \"https://example.org/fleet\"\n[[believe]]\nkey = \"ed25519:AAAA\"\n\
-            [policy]\nmin-age = \"3d\"\n[policy.authority]\ndeny = [\"host_process\"]\n";
+        let text = "acks = \"signed\"\n[[believe]]\norigin = \"https://example.org/fleet\"\n[[believe]]\nkey = \"ed25519:6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=\"\n\
+            [trusted-root]\nwarn-after = \"90d\"\n[policy]\nmin-age = \"3d\"\n[policy.authority]\ndeny = [\"host_process\"]\n";
         let policy = HomePolicy::parse("policy.toml", text).unwrap().value;
-        assert!(policy.believes_origin("https://example.org/fleet") && policy.believes_key("ed25519:AAAA"));
+        assert!(
+            policy.believes_origin("https://example.org/fleet")
+                && policy.believes_key("ed25519:6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=")
+        );
         assert!(!policy.believes_origin("https://example.org/fleet2"));
         assert_eq!(policy.acks, AckRule::Signed);
         assert_eq!(HomePolicy::parse("policy.toml", "").unwrap().value, HomePolicy::default());
@@ -136,7 +166,9 @@ mod tests {
             "[[believe]]\nkey = \"rsa:x\"\n",
             "acks = \"none\"\n",
             "[policy.authority]\ndeny = [\"everything\"]\n",
-            "[policy]\nprovenance = \"required\"\n",
+            "[[believe]]\nkey = \"ed25519:AAAA\"\n",
+            "[trusted-root]\nfail-after = \"soon\"\n",
+            "[[policy.signer]]\nmatch = [\"pack:x\"]\nkey = \"ed25519:AAAA\"\n",
             "typo = 1\n",
         ] {
             assert!(HomePolicy::parse("policy.toml", text).is_err(), "{text:?}");

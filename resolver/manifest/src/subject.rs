@@ -65,13 +65,13 @@ impl fmt::Display for Subject {
     }
 }
 
-/// A pattern of subjects in a policy: `capsule:GLOB`, `pack:GLOB`, or `@org/GLOB` by source.
+/// A pattern of subjects in a policy: `capsule:GLOB`, `pack:GLOB`, `distro:GLOB`, or `@org/GLOB` by source.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectPattern(String);
 
 /// The text is no pattern of subjects.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a subject pattern is `capsule:GLOB`, `pack:GLOB` or `@org/GLOB`")]
+#[error("a subject pattern is `capsule:GLOB`, `pack:GLOB`, `distro:GLOB` or `@org/GLOB`")]
 pub struct SubjectPatternError;
 
 impl SubjectPattern {
@@ -99,7 +99,8 @@ impl FromStr for SubjectPattern {
         let valid = if let Some(rest) = text.strip_prefix('@') {
             rest.split_once('/').is_some_and(|(org, repo)| clean(org) && clean(repo))
         } else {
-            text.split_once(':').is_some_and(|(kind, name)| matches!(kind, "capsule" | "pack") && clean(name))
+            text.split_once(':')
+                .is_some_and(|(kind, name)| matches!(kind, "capsule" | "pack" | "distro") && clean(name))
         };
         if valid { Ok(Self(text.to_owned())) } else { Err(SubjectPatternError) }
     }
@@ -139,7 +140,7 @@ macro_rules! text_serde {
 }
 
 text_serde!(Subject, "^(capsule|pack|distro):[a-z][a-z0-9_-]*$");
-text_serde!(SubjectPattern, "^(capsule:|pack:|@[A-Za-z0-9_.*-]+/)[A-Za-z0-9_.*-]+$");
+text_serde!(SubjectPattern, "^(capsule:|pack:|distro:|@[A-Za-z0-9_.*-]+/)[A-Za-z0-9_.*-]+$");
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +160,7 @@ mod tests {
     fn patterns_leave_the_rest_denied() {
         assert!(!matches("pack:media", "capsule:media", None));
         assert!(!matches("@acme/*", "capsule:x", None));
-        for text in ["", "x", "capsule:", "@acme", "@/x", "distro:x", "capsule:a b"] {
+        for text in ["", "x", "capsule:", "@acme", "@/x", "thing:x", "capsule:a b"] {
             assert!(text.parse::<SubjectPattern>().is_err(), "{text:?}");
         }
         for text in ["fs", "capsule:", "capsule:F", "pack:a-b", "thing:x"] {

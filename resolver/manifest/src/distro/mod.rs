@@ -102,7 +102,7 @@ pub struct Header {
     /// Interfaces that some capsule must export.
     #[schemars(with = "Option<BTreeMap<String, BTreeMap<String, String>>>")]
     pub requires: Vec<RequiredInterface>,
-    /// Keys that sign it. Not supported by this version: [`Distro::parse`] refuses it.
+    /// The key that signs it, and the one that follows.
     pub signing: Option<Signing>,
     /// Where `[distro]` is.
     #[schemars(skip)]

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::diagnostic::Position;
 use crate::document::{Context, Table, Unknown};
+use crate::key::KeyText;
 use crate::period::Period;
 use crate::subject::SubjectPattern;
 
@@ -81,6 +82,8 @@ pub struct SignerRule {
     pub identity: SignerRuleIdentity,
     /// What kind of statement must be signed.
     pub predicate: Option<String>,
+    /// A pattern of who must have built it, as the SLSA statement says.
+    pub builder: Option<String>,
     /// Where the rule begins.
     #[schemars(skip)]
     pub at: Position,
@@ -150,9 +153,8 @@ pub(crate) fn keyword<T: Copy>(
     found
 }
 
-/// Reads `[policy]`, and refuses the parts that this version lacks.
+/// Reads `[policy]`.
 pub(crate) fn read(context: &Context<'_>, mut table: Table<'_, '_>) -> Policy {
-    let provenance_span = table.key_span("provenance");
     let provenance = keyword(
         &mut table,
         "provenance",
@@ -162,13 +164,6 @@ pub(crate) fn read(context: &Context<'_>, mut table: Table<'_, '_>) -> Policy {
             ("none", Provenance::None),
         ],
     );
-    if let (Some(Provenance::Required), Some(span)) = (provenance, provenance_span) {
-        context.unsupported(
-            &span,
-            "`provenance = \"required\"`",
-            "remove the line: what is unsigned is shown, and needs trust for every change",
-        );
-    }
     let min_age = table.parse("min-age", "period");
     let ungranted_imports = keyword(
         &mut table,
@@ -188,15 +183,24 @@ pub(crate) fn read(context: &Context<'_>, mut table: Table<'_, '_>) -> Policy {
 
 fn signer(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<SignerRule> {
     let at = table.position();
-    context.unsupported(&table.span.clone(), "`[[policy.signer]]`", "remove the rule");
     if !table.has("match") {
         table.missing("match");
     }
     let subjects = table.parse_each("match", "subject");
     let (issuer, repository, workflow) =
         (table.string("issuer"), table.string("repository"), table.string("workflow"));
-    let (reference, identity, key) = (table.string("ref"), table.string("identity"), table.string("key"));
-    let predicate = table.string("predicate");
+    let (reference, identity) = (table.string("ref"), table.string("identity"));
+    let key_span = table.key_span("key");
+    let key = table.parse::<KeyText>("key", "key").map(|key| key.to_string());
+    if let (Some(_), None) = (&key_span, &key) {
+        table.finish(Unknown::Error);
+        return None;
+    }
+    let (predicate, builder) = (table.string("predicate"), table.string("builder"));
+    if let (Some(_), None) = (&builder, &predicate) {
+        let message = "`builder` is said by a statement: it needs `predicate`, such as \"https://slsa.dev/provenance/v1\"";
+        context.error(&table.span.clone(), "signer", message);
+    }
     let span = table.span.clone();
     table.finish(Unknown::Error);
     let identity = match (issuer, repository, identity, key) {
@@ -218,12 +222,11 @@ fn signer(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<SignerRule>
             return None;
         }
     };
-    Some(SignerRule { subjects, identity, predicate, at })
+    Some(SignerRule { subjects, identity, predicate, builder, at })
 }
 
 fn change(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<PolicyChange> {
     let at = table.position();
-    context.unsupported(&table.span.clone(), "`[[policy.change]]`", "remove the table");
     let subject = table.needed("subject", "subject");
     let (from, to) = (table.needed_text("from"), table.needed_text("to"));
     let reason = table.needed_text("reason");

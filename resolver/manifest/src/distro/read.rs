@@ -13,6 +13,7 @@ use super::{
 use crate::diagnostic::{Diagnostics, Parsed, Position};
 use crate::document::reader::{shown, to_json};
 use crate::document::{Context, MAX_DISTRO_BYTES, Node, Table, Text, Unknown, Value};
+use crate::key::KeyText;
 use crate::source::{GitRef, Source, SourceError, SourcePath, is_ref_name};
 use crate::version::{CargoRequirement, FullVersion, Requirement};
 
@@ -90,7 +91,7 @@ fn header(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Header> {
     let version = table.needed::<FullVersion>("version", "version");
     let astrid_version = table.parse::<CargoRequirement>("astrid-version", "requirement");
     let requires = table.table("requires").map(|below| requires(context, below)).unwrap_or_default();
-    let signing = table.table("signing").and_then(|below| signing(context, below));
+    let signing = table.table("signing").and_then(signing);
     let pretty_name = table.string("pretty-name");
     let codename = table.string("codename");
     let release_date = table.string("release-date");
@@ -160,12 +161,11 @@ pub(crate) fn string_of<'a>(context: &Context<'a>, node: Node<'a>, key: &str) ->
     }
 }
 
-fn signing(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Signing> {
-    context.unsupported(&table.span.clone(), "`[distro.signing]`", "remove the table");
-    let pubkey = table.needed_text("pubkey");
-    let endorses = table.string("endorses");
+fn signing(mut table: Table<'_, '_>) -> Option<Signing> {
+    let pubkey = table.needed::<KeyText>("pubkey", "key");
+    let endorses = table.parse::<KeyText>("endorses", "key");
     table.finish(Unknown::Error);
-    Some(Signing { pubkey: pubkey?.value.into_owned(), endorses })
+    Some(Signing { pubkey: pubkey?.to_string(), endorses: endorses.map(|key| key.to_string()) })
 }
 
 fn variables(context: &Context<'_>, mut table: Table<'_, '_>) -> BTreeMap<String, Variable> {

@@ -197,11 +197,7 @@ fn packs_and_the_rest_of_our_format_are_read() {
 #[test]
 fn what_this_version_lacks_is_denied() {
     for more in [
-        "[policy]\nprovenance = \"required\"\n",
-        "[[policy.signer]]\nmatch = [\"pack:x\"]\nkey = \"ed25519:AAAA\"\n",
-        "[[policy.change]]\nsubject = \"capsule:fs\"\nfrom = \"a\"\nto = \"b\"\nreason = \"c\"\n",
         "[reconcile]\nsource = \"git+https://example.org/fleet?ref=main\"\nupgrade = \"manual\"\n",
-        "[distro.signing]\npubkey = \"ed25519:AAAA\"\n",
         "[[index]]\nname = \"acme\"\nurl = \"https://example.org/index\"\n",
         "[[capsule]]\nname = \"x\"\nsource = \"oci://example.org/x\"\nversion = \"1.0.0\"\n",
     ] {
@@ -296,4 +292,36 @@ proptest! {
             let _ = complaints.render(true);
         }
     }
+}
+
+#[test]
+fn rules_about_signers_are_read() {
+    const KEY: &str = "ed25519:6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=";
+    let more = format!(
+        "[distro.signing]\npubkey = \"{KEY}\"\n[policy]\nprovenance = \"required\"\n\
+         [[policy.signer]]\nmatch = [\"pack:x\", \"@acme/*\", \"distro:demo\"]\nissuer = \"https://token.example.org\"\n\
+         repository = \"acme/x\"\nworkflow = \".github/workflows/release.yml\"\nref = \"refs/tags/v*\"\n\
+         predicate = \"https://slsa.dev/provenance/v1\"\nbuilder = \"https://example.org/builder\"\n\
+         [[policy.signer]]\nmatch = [\"capsule:*\"]\nkey = \"{KEY}\"\n\
+         [[policy.change]]\nsubject = \"capsule:fs\"\nfrom = \"a\"\nto = \"b\"\nreason = \"c\"\n"
+    );
+    let distro = parse(&with_front(&more)).unwrap().value;
+    assert_eq!(distro.header.signing.as_ref().unwrap().pubkey, KEY);
+    assert_eq!((distro.policy.signers.len(), distro.policy.changes.len()), (2, 1));
+    assert!(distro.policy.signers[0].builder.is_some());
+}
+
+#[test]
+fn other_rules_about_signers_are_denied() {
+    let rule = |fields: &str| with_front(&format!("[[policy.signer]]\nmatch = [\"pack:x\"]\n{fields}"));
+    refuses(&rule("key = \"ed25519:AAAA\"\n"), "key");
+    for fields in [
+        "",
+        "issuer = \"https://a.example\"\n",
+        "issuer = \"https://a.example\"\nidentity = \"a\"\nworkflow = \"w\"\n",
+        "issuer = \"https://a.example\"\nrepository = \"a/b\"\nbuilder = \"c\"\n",
+    ] {
+        refuses(&rule(fields), "signer");
+    }
+    refuses(&with_front("[distro.signing]\npubkey = \"ed25519:AAAA\"\n"), "key");
 }

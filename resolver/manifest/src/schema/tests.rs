@@ -50,7 +50,7 @@ fn same(
 
 #[test]
 fn distro() {
-    let text = "schema-version = 1\n[distro]\nid = \"a\"\nname = \"a\"\nversion = \"1.0.0\"\n[distro.signing]\npubkey = \"x\"\n\
+    let text = "schema-version = 1\n[distro]\nid = \"a\"\nname = \"a\"\nversion = \"1.0.0\"\n[distro.signing]\npubkey = \"ed25519:6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=\"\n\
         [variables.v]\n[[index]]\n[[capsule]]\nname = \"c\"\nprobe = {}\n[[pack]]\nid = \"p\"\n[policy]\n[policy.authority]\n\
         [[policy.change]]\n[invites]\n[branding]\n[reconcile]\n";
     let asked = asked_for(|| drop(crate::Distro::parse("Distro.toml", text)));
