@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("astrid-manifest", &["astrid-authority"]),
     ("astrid-store", &["astrid-authority", "astrid-manifest"]),
     ("astrid-build", &["astrid-authority", "astrid-manifest", "astrid-store"]),
+    ("astrid-hermetic-sigstore", &[]),
     ("astrid-provenance", &["astrid-authority", "astrid-manifest"]),
     ("astrid-bundle", &["astrid-authority", "astrid-manifest", "astrid-provenance", "astrid-store"]),
     (
