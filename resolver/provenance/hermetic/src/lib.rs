@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`sigstore`] | the whole: signs artifacts and writes the trust root that believes them |
 //! | [`claims`] | who a certificate is for |
+//! | [`service`] | all of it on a socket of this machine, for what signs |
 //! | [`authority`] | the certificate authority, as Fulcio |
 //! | [`log`] | transparency logs, as Rekor 1 and 2 |
 //! | [`timestamp`] | the timestamp authority (RFC 3161) |
@@ -32,12 +33,14 @@ pub mod der;
 pub mod key;
 pub mod log;
 pub mod merkle;
+pub mod service;
 pub mod sigstore;
 pub mod timestamp;
 
 pub use authority::Leaf;
 pub use claims::Claims;
 pub use key::Key;
+pub use service::Service;
 pub use sigstore::{BundleForm, Signing, Sigstore};
 
 use base64::Engine as _;
