@@ -75,6 +75,15 @@ impl PublicKey {
         [&SPKI_PREFIX[..], &self.0].concat()
     }
 
+    /// The key of a `SubjectPublicKeyInfo`; none when it is one of another algorithm.
+    ///
+    /// # Errors
+    /// As for [`Self::from_bytes`].
+    pub fn from_spki(der: &[u8]) -> Result<Option<Self>> {
+        let bytes = der.strip_prefix(&SPKI_PREFIX).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self::from_bytes).transpose()
+    }
+
     /// The short name of the key for people, derived with BLAKE3 so that it is no other digest of these bytes.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
@@ -189,6 +198,8 @@ mod tests {
     fn a_key_has_the_known_forms() {
         let key = seven().public();
         assert_eq!(key.to_string(), "ed25519:6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=");
+        assert_eq!(PublicKey::from_spki(&key.to_spki()).unwrap(), Some(key));
+        assert_eq!(PublicKey::from_spki(&key.to_spki()[1..]).unwrap(), None);
         assert_eq!(key.to_hex(), "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c");
         assert_eq!(
             key.fingerprint().to_string(),

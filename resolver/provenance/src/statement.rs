@@ -2,6 +2,8 @@
 //!
 //! <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>; version 0.1 is read too.
 
+use std::sync::OnceLock;
+
 use astrid_authority::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -18,25 +20,58 @@ pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
 pub const MAX_SUBJECTS: usize = 65_536;
 
 /// The digests by which some bytes are known: ours, and those that the Sigstore ecosystem uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Digests {
-    /// BLAKE3.
-    pub blake3: Digest,
-    /// SHA-256.
-    pub sha256: [u8; 32],
-    /// SHA-512: npm's statements name nothing else.
-    pub sha512: [u8; 64],
+///
+/// Each is computed when it is first asked for.
+#[derive(Debug, Clone)]
+pub struct Digests<'a> {
+    bytes: &'a [u8],
+    blake3: OnceLock<Digest>,
+    sha256: OnceLock<[u8; 32]>,
+    sha384: OnceLock<[u8; 48]>,
+    sha512: OnceLock<[u8; 64]>,
 }
 
-impl Digests {
+impl<'a> Digests<'a> {
     /// The digests of `bytes`.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &'a [u8]) -> Self {
         Self {
-            blake3: Digest::of(bytes),
-            sha256: sha2::Sha256::digest(bytes).into(),
-            sha512: sha2::Sha512::digest(bytes).into(),
+            bytes,
+            blake3: OnceLock::new(),
+            sha256: OnceLock::new(),
+            sha384: OnceLock::new(),
+            sha512: OnceLock::new(),
         }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// BLAKE3.
+    #[must_use]
+    pub fn blake3(&self) -> &Digest {
+        self.blake3.get_or_init(|| Digest::of(self.bytes))
+    }
+
+    /// SHA-256.
+    #[must_use]
+    pub fn sha256(&self) -> &[u8; 32] {
+        self.sha256.get_or_init(|| sha2::Sha256::digest(self.bytes).into())
+    }
+
+    /// SHA-384.
+    #[must_use]
+    pub fn sha384(&self) -> &[u8; 48] {
+        self.sha384.get_or_init(|| sha2::Sha384::digest(self.bytes).into())
+    }
+
+    /// SHA-512: npm's statements name nothing else.
+    #[must_use]
+    pub fn sha512(&self) -> &[u8; 64] {
+        self.sha512.get_or_init(|| sha2::Sha512::digest(self.bytes).into())
     }
 }
 
@@ -63,22 +98,30 @@ impl Subject {
 
     /// Says whether every digest that is known here names `bytes`, and at least one strong one does.
     #[must_use]
-    pub fn names(&self, bytes: &Digests) -> bool {
-        let known = [
-            ("blake3", hex::encode(bytes.blake3.as_bytes())),
-            ("sha256", hex::encode(bytes.sha256)),
-            ("sha512", hex::encode(bytes.sha512)),
-        ];
+    pub fn names(&self, bytes: &Digests<'_>) -> bool {
         let mut any = false;
-        for (algorithm, digest) in known {
-            match self.digest.get(algorithm) {
-                Some(own) if own.eq_ignore_ascii_case(&digest) => any = true,
-                Some(_) => return false,
-                None => {}
+        for (algorithm, digest) in &self.digest {
+            let same = match algorithm.as_str() {
+                "blake3" => is_hex_of(digest, bytes.blake3().as_bytes()),
+                "sha256" => is_hex_of(digest, bytes.sha256()),
+                "sha384" => is_hex_of(digest, bytes.sha384()),
+                "sha512" => is_hex_of(digest, bytes.sha512()),
+                _ => continue,
+            };
+            if !same {
+                return false;
             }
+            any = true;
         }
         any
     }
+}
+
+/// Says whether `text` is `digest` in hexadecimal digits.
+fn is_hex_of(text: &str, digest: &[u8]) -> bool {
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(u32::from(digit), 16));
+    text.len() == digest.len() * 2
+        && text.chars().map(|c| Some(c.to_ascii_lowercase())).eq(digest.iter().flat_map(digits))
 }
 
 /// A statement: a predicate about subjects.
@@ -140,7 +183,7 @@ impl Statement {
 
     /// Says whether it is about these bytes.
     #[must_use]
-    pub fn is_about(&self, bytes: &Digests) -> bool {
+    pub fn is_about(&self, bytes: &Digests<'_>) -> bool {
         self.subject.iter().any(|subject| subject.names(bytes))
     }
 }
@@ -162,7 +205,7 @@ mod tests {
     #[test]
     fn a_subject_whose_digests_disagree_names_nothing_denied() {
         let mut subject = Subject::of("a", b"a");
-        subject.digest.insert("sha256".to_owned(), hex::encode(Digests::of(b"b").sha256));
+        subject.digest.insert("sha256".to_owned(), hex::encode(Digests::of(b"b").sha256()));
         assert!(!subject.names(&Digests::of(b"a")) && !subject.names(&Digests::of(b"b")));
         subject.digest = [("md5".to_owned(), "00".to_owned())].into();
         assert!(!subject.names(&Digests::of(b"a")));

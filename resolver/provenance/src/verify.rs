@@ -1,0 +1,367 @@
+//! Verifying: whose signature a bundle holds over some bytes, and when it was made.
+//!
+//! What comes out is a fact, not a permission: whether that signer may sign these bytes is [`crate::rule`]'s.
+
+use astrid_manifest::signer::Signer;
+use jiff::Timestamp;
+
+use crate::bundle::{Bundle, Material};
+use crate::error::{Error, Result};
+use crate::json;
+use crate::key::PublicKey;
+use crate::root::TrustRoot;
+use crate::sigstore::{self, Engine, ForeignKey};
+use crate::statement::{Digests, Statement};
+
+/// The issuer of identities of GitHub's workflows.
+pub(crate) const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
+/// Where GitHub's repositories are.
+pub(crate) const GITHUB: &str = "https://github.com/";
+/// The predicate of SLSA provenance, version 1.
+const SLSA_V1: &str = "https://slsa.dev/provenance/v1";
+/// The predicate of SLSA provenance, version 0.2.
+const SLSA_V0_2: &str = "https://slsa.dev/provenance/v0.2";
+
+/// Some bytes that are verified, and their digests, each computed at most once.
+#[derive(Debug, Clone)]
+pub struct Artifact<'a>(Digests<'a>);
+
+impl<'a> Artifact<'a> {
+    /// The artifact `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(Digests::of(bytes))
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.0.bytes()
+    }
+
+    /// Its digests.
+    #[must_use]
+    pub fn digests(&self) -> &Digests<'a> {
+        &self.0
+    }
+}
+
+impl<'a> From<&'a [u8]> for Artifact<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::new(bytes)
+    }
+}
+
+/// Verifies bundles with one trust root. It is made once and shared between threads.
+pub struct Verifier {
+    engine: Engine,
+}
+
+/// What a bundle proved about some bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// Who signed.
+    pub signer: Identity,
+    /// What kind of statement was signed; none when the bytes themselves were.
+    pub predicate: Option<Predicate>,
+    /// The statement that was signed.
+    pub statement: Option<Statement>,
+    /// When it was signed, by the word of logs and timestamp authorities; empty for a key without either.
+    pub times: Vec<Timestamp>,
+}
+
+/// Who signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// The holder of an ed25519 key.
+    Key(PublicKey),
+    /// The holder of a key of another algorithm: `sha256:` and the digest of its `SubjectPublicKeyInfo`.
+    SpkiKey(String),
+    /// The holder of a certificate.
+    Certificate(Box<Certificate>),
+}
+
+/// What a certificate says, by the word of its authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Who attested the identity.
+    pub issuer: String,
+    /// Whose it is: a mail address, or the URI of a workflow.
+    pub identity: String,
+    /// What it says about the build.
+    pub claims: Claims,
+}
+
+/// What a certificate says about the build that signed; nothing for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// The repository: `owner/name` on GitHub, else its URL.
+    pub repository: Option<String>,
+    /// The repository's URL as it is claimed.
+    pub repository_uri: Option<String>,
+    /// The ref that was built.
+    pub reference: Option<String>,
+    /// The file of the workflow within the repository; none when it belongs to another one.
+    pub workflow: Option<String>,
+    /// The workflow as it is claimed: repository, file and ref.
+    pub workflow_uri: Option<String>,
+    /// The commit that was built.
+    pub commit: Option<String>,
+    /// What started the build.
+    pub trigger: Option<String>,
+    /// Whose machine it ran on.
+    pub runner: Option<String>,
+    /// The run.
+    pub run: Option<String>,
+}
+
+/// What kind of thing a statement says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predicate {
+    /// Its type, a URI.
+    pub kind: String,
+    /// The builder that SLSA provenance names.
+    pub builder: Option<String>,
+}
+
+impl Verifier {
+    /// A verifier that believes `root`.
+    ///
+    /// # Errors
+    /// `Unreadable` when the root can't be used.
+    pub fn new(root: &TrustRoot) -> Result<Self> {
+        let engine = root.anchors().engine().map_err(|why| {
+            Error::unreadable(format!("the trusted root can't be used: {}", json::shown(&why)))
+        })?;
+        Ok(Self { engine })
+    }
+
+    /// Says who signed `artifact`.
+    ///
+    /// A bundle that is signed by a key is checked with the ed25519 key that it names itself: the signature is
+    /// then right, and whether that key means anything is a rule's to say.
+    ///
+    /// # Errors
+    /// `Refused` when it proves nothing about these bytes, `Unreadable` when it can't be used.
+    pub fn verify(&self, artifact: &Artifact<'_>, bundle: &Bundle) -> Result<Verified> {
+        match bundle.material() {
+            Material::Certificate => {
+                let proved = self.engine.certificate(artifact, bundle.parsed())?;
+                finish(artifact, bundle, Identity::Certificate(Box::new(proved.certificate)), proved.times)
+            }
+            Material::Key => {
+                let hint = bundle.key_hint().unwrap_or_default();
+                let key: PublicKey =
+                    hint.starts_with("ed25519:").then(|| hint.parse().ok()).flatten().ok_or_else(|| {
+                        Error::refused("the bundle is signed by a key that it does not name")
+                            .hint("say which key it must be")
+                    })?;
+                self.verify_with_key(artifact, bundle, &key)
+            }
+        }
+    }
+
+    /// Says that the holder of `key` signed `artifact`.
+    ///
+    /// # Errors
+    /// As for [`Self::verify`].
+    pub fn verify_with_key(
+        &self,
+        artifact: &Artifact<'_>,
+        bundle: &Bundle,
+        key: &PublicKey,
+    ) -> Result<Verified> {
+        needs_key(bundle)?;
+        if !sigstore::signed_by(key, artifact, bundle.parsed())? {
+            return Err(not_by(&key.to_string(), bundle));
+        }
+        let times = if bundle.parsed().has_evidence() {
+            self.engine.evidence(artifact, bundle.parsed(), &ForeignKey::parse(&key.to_spki())?)?
+        } else {
+            Vec::new()
+        };
+        finish(artifact, bundle, Identity::Key(*key), times)
+    }
+
+    /// Says that the holder of a key of any known algorithm signed `artifact`; `der` is its `SubjectPublicKeyInfo`.
+    ///
+    /// # Errors
+    /// As for [`Self::verify`].
+    pub fn verify_with_spki(&self, artifact: &Artifact<'_>, bundle: &Bundle, der: &[u8]) -> Result<Verified> {
+        if let Some(key) = PublicKey::from_spki(der)? {
+            return self.verify_with_key(artifact, bundle, &key);
+        }
+        needs_key(bundle)?;
+        let foreign = ForeignKey::parse(der)?;
+        let name = format!("sha256:{}", hex::encode(Digests::of(der).sha256()));
+        if !foreign.signed(artifact, bundle.parsed())? {
+            return Err(not_by(&name, bundle));
+        }
+        let times = if bundle.parsed().has_evidence() {
+            self.engine.evidence(artifact, bundle.parsed(), &foreign)?
+        } else {
+            Vec::new()
+        };
+        finish(artifact, bundle, Identity::SpkiKey(name), times)
+    }
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Verifier(…)")
+    }
+}
+
+fn needs_key(bundle: &Bundle) -> Result<()> {
+    match bundle.material() {
+        Material::Key => Ok(()),
+        Material::Certificate => Err(Error::refused("the bundle is signed with a certificate, not by a key")
+            .hint("say which identity and issuer it must be")),
+    }
+}
+
+fn not_by(key: &str, bundle: &Bundle) -> Error {
+    let error = Error::refused(format!("the signature is not by the key {key} over these bytes"));
+    match bundle.key_hint() {
+        Some(hint) if !hint.is_empty() && hint != key => {
+            error.because([format!("the bundle names the key {}", json::shown(hint))])
+        }
+        _ => error,
+    }
+}
+
+/// Binds the statement, if that is what was signed, to the artifact.
+fn finish(
+    artifact: &Artifact<'_>,
+    bundle: &Bundle,
+    signer: Identity,
+    times: Vec<Timestamp>,
+) -> Result<Verified> {
+    let statement = match bundle.payload() {
+        Some(payload) => {
+            json::check(payload, Bundle::MAX_BYTES, "an in-toto statement")?;
+            let statement = Statement::parse(payload)?;
+            if !statement.is_about(artifact.digests()) {
+                return Err(Error::refused("the signed statement is about other bytes than these"));
+            }
+            Some(statement)
+        }
+        None => None,
+    };
+    Ok(Verified { signer, predicate: statement.as_ref().map(Predicate::of), statement, times })
+}
+
+impl Verified {
+    /// The signer as locks and floors record it.
+    #[must_use]
+    pub fn signer(&self) -> Signer {
+        self.signer.to_signer()
+    }
+
+    /// How much is known about the build: `slsa-v1`, `slsa-v0.2`, or the type of another statement.
+    #[must_use]
+    pub fn level(&self) -> Option<String> {
+        self.predicate.as_ref().map(|predicate| match predicate.kind.as_str() {
+            SLSA_V1 => "slsa-v1".to_owned(),
+            SLSA_V0_2 => "slsa-v0.2".to_owned(),
+            other => other.to_owned(),
+        })
+    }
+
+    /// The earliest verified time.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        self.times.iter().min().copied()
+    }
+}
+
+impl Identity {
+    /// The signer as locks and floors record it: workflows without their ref.
+    #[must_use]
+    pub fn to_signer(&self) -> Signer {
+        match self {
+            Self::Key(key) => Signer::Key(key.to_string()),
+            Self::SpkiKey(key) => Signer::Key(key.clone()),
+            Self::Certificate(certificate) => {
+                let issuer = certificate.issuer.clone();
+                match (&certificate.claims.repository, &certificate.claims.workflow) {
+                    (Some(repository), Some(workflow)) => {
+                        Signer::Ci { issuer, repository: repository.clone(), workflow: workflow.clone() }
+                    }
+                    _ => Signer::Identity { issuer, identity: certificate.identity.clone() },
+                }
+            }
+        }
+    }
+}
+
+impl Claims {
+    /// The claims about source and workflow, as a certificate has them.
+    pub(crate) fn new(
+        issuer: &str,
+        repository_uri: Option<String>,
+        reference: Option<String>,
+        workflow_uri: Option<String>,
+    ) -> Self {
+        let repository = repository_uri.as_deref().map(|uri| short_repository(issuer, uri).to_owned());
+        let workflow =
+            repository_uri.as_deref().zip(workflow_uri.as_deref()).and_then(|(repository, workflow)| {
+                workflow_file(repository, workflow, reference.as_deref()).map(str::to_owned)
+            });
+        let workflow_uri = workflow_uri.filter(|_| repository_uri.is_some());
+        Self { repository, repository_uri, reference, workflow, workflow_uri, ..Self::default() }
+    }
+
+    /// The same with what is known about the run.
+    pub(crate) fn with_build(
+        mut self,
+        commit: Option<String>,
+        trigger: Option<String>,
+        runner: Option<String>,
+        run: Option<String>,
+    ) -> Self {
+        (self.commit, self.trigger, self.runner, self.run) = (commit, trigger, runner, run);
+        self
+    }
+}
+
+/// `owner/name` for a repository on GitHub that GitHub itself vouches for; else the URL.
+fn short_repository<'a>(issuer: &str, uri: &'a str) -> &'a str {
+    if !is_github(issuer) {
+        return uri;
+    }
+    uri.strip_prefix(GITHUB).filter(|name| name.split('/').count() == 2).unwrap_or(uri)
+}
+
+/// Says whether GitHub attests: for everyone, or for one enterprise.
+pub(crate) fn is_github(issuer: &str) -> bool {
+    issuer.strip_prefix(GITHUB_ISSUER).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The file in `REPOSITORY/FILE@REF`, when it is one of `repository`.
+fn workflow_file<'a>(repository: &str, workflow: &'a str, reference: Option<&str>) -> Option<&'a str> {
+    // GitLab writes two slashes where the repository ends.
+    let file = workflow.strip_prefix(repository)?.strip_prefix('/')?;
+    let file = file.strip_prefix('/').unwrap_or(file);
+    let own = reference.and_then(|reference| file.strip_suffix(reference)?.strip_suffix('@'));
+    let file = own
+        .or_else(|| file.split_once("@refs/").map(|(file, _)| file))
+        .or_else(|| file.rsplit_once('@').map(|(file, _)| file))
+        .unwrap_or(file);
+    (!file.is_empty()).then_some(file)
+}
+
+impl Predicate {
+    /// The predicate of `statement`.
+    #[must_use]
+    pub fn of(statement: &Statement) -> Self {
+        let path: &[&str] = match statement.predicate_type.as_str() {
+            SLSA_V1 => &["runDetails", "builder", "id"],
+            SLSA_V0_2 => &["builder", "id"],
+            _ => &[],
+        };
+        let found = path.iter().try_fold(&statement.predicate, |value, key| value.get(key));
+        let builder = found.and_then(|value| value.as_str()).map(str::to_owned);
+        Self { kind: statement.predicate_type.clone(), builder }
+    }
+}
