@@ -9,6 +9,7 @@
 //! | [`bundle`] | Sigstore bundles: a signature and what proves it |
 //! | [`root`] | trust roots: the logs and authorities whose word counts |
 //! | [`verify`] | whose signature a bundle holds over some bytes |
+//! | `keyless` | signing without a key of one's own, with the feature `sign` |
 //! | [`rule`] | whether a rule admits that signer |
 //!
 //! It opens no file and no socket. Time comes from the bundles. The clock is read by the Sigstore crate, which
@@ -21,6 +22,8 @@ pub mod envelope;
 pub mod error;
 mod json;
 pub mod key;
+#[cfg(feature = "sign")]
+pub mod keyless;
 pub mod root;
 pub mod rule;
 mod sigstore;

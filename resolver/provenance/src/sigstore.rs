@@ -4,6 +4,9 @@
 //! a clock that is behind, and bundles that are signed by a key alone. Nothing is ever skipped: a bundle with a
 //! certificate must have a chain, a certificate timestamp, an entry in a log, and an identity.
 
+#[cfg(feature = "sign")]
+pub(crate) mod ephemeral;
+
 use ::sigstore::crypto::{KeyAlgorithm, VerificationKey, parse_certificate_info};
 use ::sigstore::trust_root::{CertificateTransparencyLog, TransparencyLog, TrustedRoot};
 use ::sigstore::types::{
