@@ -467,3 +467,6 @@ fn from_pem(text: &str) -> Option<Vec<u8>> {
     let inside = inside.strip_suffix("-----END CERTIFICATE-----")?;
     STANDARD.decode(inside.split_ascii_whitespace().collect::<String>()).ok()
 }
+
+#[cfg(test)]
+mod tests;
