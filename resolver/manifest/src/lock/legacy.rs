@@ -15,7 +15,9 @@ pub struct LegacyLock {
     pub version: Version,
     /// Of the verbatim text of the declaration, in sealed locks.
     pub manifest_hash: Option<Digest>,
-    /// What was installed.
+    /// When it was resolved, as it was written; sealed locks have a constant.
+    pub resolved_at: Option<String>,
+    /// What was installed, in the order of the text.
     pub capsules: Vec<LegacyCapsule>,
 }
 
@@ -43,16 +45,16 @@ pub(super) fn read(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Le
         tables.into_iter().filter_map(|below| capsule(context, below)).collect();
     table.finish(Unknown::Error);
     (capsules.len() == count).then_some(())?;
-    let (id, version) = header?;
-    Some(LegacyLock { id, version, manifest_hash, capsules })
+    let (id, version, resolved_at) = header?;
+    Some(LegacyLock { id, version, manifest_hash, resolved_at, capsules })
 }
 
-fn header(mut table: Table<'_, '_>) -> Option<(DistroId, Version)> {
+fn header(mut table: Table<'_, '_>) -> Option<(DistroId, Version, Option<String>)> {
     let id = table.needed("id", "distro-id");
     let version = table.needed::<FullVersion>("version", "version");
-    table.string("resolved-at");
+    let resolved_at = table.string("resolved-at");
     table.finish(Unknown::Error);
-    Some((id?, version?.0))
+    Some((id?, version?.0, resolved_at))
 }
 
 fn capsule(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<LegacyCapsule> {

@@ -1,0 +1,3 @@
+//! Shuttles as their callers see them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
