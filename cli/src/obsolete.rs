@@ -7,7 +7,7 @@ const RENAMED: &[(&[&str], &str)] = &[
     (&["wit", "gc"], "astrid gc"),
     (&["wit"], "astrid gc"),
     (&["build"], "astrid capsule build"),
-    (&["keys"], "astrid trust list"),
+    (&["keys"], "astrid keypair list"),
     (&["servers"], "astrid ps"),
     (&["astridd"], "astrid start"),
     (&["distro", "apply"], "astrid apply"),

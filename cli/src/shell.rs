@@ -27,6 +27,19 @@ pub(crate) enum Format {
     Toml,
     /// Markdown, for reviews (plan, show and apply --dry-run)
     Markdown,
+    /// A public key as files of ours have it (keypair pubkey)
+    Wire,
+    /// A public key as OpenSSH has it (keypair pubkey)
+    Openssh,
+    /// A public key as hexadecimal digits (keypair pubkey)
+    Hex,
+}
+
+impl Format {
+    /// It is the same data in the words of a program.
+    fn is_document(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml | Self::Toml)
+    }
 }
 
 /// When colours are used.
@@ -180,16 +193,16 @@ impl Shell {
 
     /// The one document of this run: `pretty` for people, the same data in another format for programs.
     pub(crate) fn show(&mut self, document: &impl Serialize, pretty: &str) -> Result<(), Failure> {
-        match self.format {
-            Format::Pretty | Format::Markdown if !self.stream => self.data(pretty),
-            _ => self.document(document)?,
+        if self.for_programs() {
+            return self.document(document);
         }
+        self.data(pretty);
         Ok(())
     }
 
     /// Says whether data goes to a program.
     pub(crate) fn for_programs(&self) -> bool {
-        self.stream || !matches!(self.format, Format::Pretty | Format::Markdown)
+        self.stream || self.format.is_document()
     }
 
     /// Writes a document with its `format_version`.

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod kernel;
+mod keypair;
 mod lock;
 mod trust;
 
@@ -13,6 +14,7 @@ pub(crate) use kernel::{
     CapsuleBuildArgs, CapsuleCheckArgs, CapsuleVerb, DaemonArgs, StartArgs, StopArgs, ToolsCallArgs,
     ToolsVerb,
 };
+pub(crate) use keypair::{GenerateArgs, KeyNameArgs, KeypairVerb};
 pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
 pub(crate) use trust::{
     AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, SecretNameArgs, SecretSetArgs, SecretVerb, TrustVerb,
@@ -141,6 +143,9 @@ pub(crate) enum Verb {
     /// Review, give and take back trust
     #[command(subcommand)]
     Trust(TrustVerb),
+    /// Make and keep keys to sign with
+    #[command(subcommand)]
+    Keypair(KeypairVerb),
     /// Keep secrets for capsules
     #[command(subcommand)]
     Secret(SecretVerb),

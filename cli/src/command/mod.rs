@@ -7,6 +7,7 @@ mod fleet;
 mod generations;
 mod init;
 mod kernel;
+mod keypair;
 mod lock;
 mod plan;
 mod rollback;
@@ -38,6 +39,7 @@ pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
         Some(Verb::Remove(args)) => edit::remove(session, &args),
         Some(Verb::Update(args)) => edit::update(session, &args),
         Some(Verb::Trust(verb)) => trust::run(session, &verb),
+        Some(Verb::Keypair(verb)) => keypair::run(session, &verb),
         Some(Verb::Secret(verb)) => secret::run(session, &verb),
         Some(Verb::Capsule(verb)) => capsule::run(session, &verb),
         Some(Verb::Validate(args)) => validate::run(session, &args),

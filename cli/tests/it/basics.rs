@@ -73,7 +73,7 @@ fn names_of_older_tools_answer_with_a_hint() {
         (&["session", "info"][..], "astrid status"),
         (&["wit", "gc"], "astrid gc"),
         (&["build"], "astrid capsule build"),
-        (&["keys"], "astrid trust list"),
+        (&["keys"], "astrid keypair list"),
         (&["servers"], "astrid ps"),
         (&["astridd"], "astrid start"),
     ] {

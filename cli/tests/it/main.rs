@@ -10,6 +10,7 @@ mod errors;
 mod fuzz_corpus;
 mod house;
 mod kernel;
+mod keys;
 mod locking;
 mod prompts;
 mod transcripts;

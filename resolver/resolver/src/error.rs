@@ -250,3 +250,17 @@ impl From<astrid_store::StoreError> for Error {
         Self::new(kind, error.to_string())
     }
 }
+
+impl From<astrid_provenance::Error> for Error {
+    fn from(error: astrid_provenance::Error) -> Self {
+        let kind = match error.kind() {
+            astrid_provenance::ErrorKind::Unreadable => ErrorKind::Invalid,
+            astrid_provenance::ErrorKind::Refused => ErrorKind::Signature,
+        };
+        let own = Self::new(kind, error.message()).because(error.reasons().iter().cloned());
+        match error.next_step() {
+            Some(hint) => own.hint(hint),
+            None => own,
+        }
+    }
+}

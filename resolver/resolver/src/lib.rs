@@ -7,6 +7,7 @@
 //! | [`declaration`] | what people wrote, the lock beside it, and where both came from |
 //! | [`resolution`] | exact versions for everything that is declared |
 //! | [`mod@verified`] | bytes in the store, compared with every claim: the only thing that can be locked |
+//! | [`keyring`] | the keys of a person, and the home's own for receipts |
 //! | [`lock_state`] | whether a lock is fresh, and how two locks differ |
 //! | [`artifact`] | what the bytes of a capsule or pack say they are |
 //! | [`context`] | home, store, clock, randomness and network, as parameters |
@@ -43,6 +44,7 @@ mod first_seen;
 pub mod graph;
 pub mod history;
 mod index;
+pub mod keyring;
 pub mod lock_state;
 pub mod observed;
 pub mod origin;

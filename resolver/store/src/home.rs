@@ -241,6 +241,21 @@ impl Home {
         self.root.join("keys/home.key")
     }
 
+    /// `keys/local/`: the keys that a person signs with.
+    pub fn local_keys(&self) -> PathBuf {
+        self.root.join("keys/local")
+    }
+
+    /// `keys/receipts.ed25519`: what this home signs its receipts with, 0600.
+    pub fn receipt_key(&self) -> PathBuf {
+        self.root.join("keys/receipts.ed25519")
+    }
+
+    /// `keys/receipts.pub`: what its receipts are checked with.
+    pub fn receipt_public_key(&self) -> PathBuf {
+        self.root.join("keys/receipts.pub")
+    }
+
     /// `secrets/`.
     pub fn secrets(&self) -> PathBuf {
         self.root.join("secrets")
@@ -259,6 +274,11 @@ impl Home {
     /// `trust/floors.toml`: what no rollback lowers.
     pub fn floors(&self) -> PathBuf {
         self.root.join("trust/floors.toml")
+    }
+
+    /// `trust/pins.toml`: whose signature each distro must have.
+    pub fn pins(&self) -> PathBuf {
+        self.root.join("trust/pins.toml")
     }
 
     /// `trust/nonces/`: one empty file per saved plan that was applied.

@@ -11,6 +11,7 @@
 //! | [`blob`] | bytes by their BLAKE3 digest | `store/blobs/<2 hex>/<64 hex>` |
 //! | [`batch`] | many blobs, made durable together | the same |
 //! | [`tree`] | the canonical listing of a folder or an archive; the listing is itself a blob | the same |
+//! | [`private`] | files that only their owner may read | `keys/` |
 //! | [`read`] | folders read into trees, refusing what can't be reproduced | – |
 //! | [`stat_cache`] | digests of files that did not change since they were hashed | `var/stat-cache` |
 //! | [`archive`] | `.capsule` and pack archives, packed the same everywhere, unpacked with suspicion | – |
@@ -32,6 +33,7 @@ pub mod generation;
 pub mod home;
 pub mod journal;
 mod parallel;
+pub mod private;
 pub mod read;
 pub mod stat_cache;
 mod sync;
