@@ -126,6 +126,7 @@ fn entries(
         if count > limits.members {
             return Err(Error::unreadable(format!("it has more than {} members", limits.members)));
         }
+        let has_path_of_its_own = long_path.is_some();
         let read = Header::from_byte_slice(&block);
         let (path, size, kind) = describe(read, long_path.take())?;
         if kind == EntryType::GNULongName {
@@ -143,7 +144,8 @@ fn entries(
         if total > limits.total_bytes {
             return Err(Error::unreadable(format!("it holds more than {} bytes", limits.total_bytes)));
         }
-        let is_canonical = path.len() <= PATH_BYTES
+        let is_canonical = !has_path_of_its_own
+            && path.len() <= PATH_BYTES
             && header(&path, size).is_ok_and(|written| written.as_bytes().as_slice() == block);
         let entry = Entry { path, size, is_canonical };
         let mut content = unpacked.by_ref().take(size);
