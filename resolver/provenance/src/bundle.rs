@@ -104,6 +104,9 @@ impl Bundle {
     /// `Unreadable` when it is too large, has a key twice, or is no bundle of a known version.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let text = json::check(bytes, Self::MAX_BYTES, "a Sigstore bundle")?;
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(no_bundle("it is no object"));
+        }
         let shape: Shape = serde_json::from_str(text).map_err(|error| no_bundle(&error.to_string()))?;
         shape.check()?;
         let parsed = Parsed::parse(text).map_err(|why| no_bundle(&why))?;
@@ -124,8 +127,8 @@ impl Bundle {
         }
         let lines = || bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         // A document may itself be written on many lines; then its first line is no whole document.
-        let whole = lines().next().is_none_or(|line| serde_json::from_slice::<IgnoredAny>(line).is_err());
-        if whole {
+        let is_document = |line| serde_json::from_slice::<IgnoredAny>(line).is_ok();
+        if lines().count() < 2 || !lines().next().is_some_and(is_document) {
             return Ok(vec![Self::parse(bytes)?]);
         }
         if lines().nth(Self::MAX_LINES).is_some() {

@@ -107,12 +107,7 @@ pub fn admits(rule: &SignerRule, verified: &Verified) -> Result<(), Mismatch> {
             check.that(is_repository(repository, found), "repository", repository, shown);
             if let Some(workflow) = workflow {
                 let same = claims.workflow.as_deref() == Some(workflow);
-                check.that(
-                    same,
-                    "workflow",
-                    workflow,
-                    claims.workflow.as_deref().or(claims.workflow_uri.as_deref()),
-                );
+                check.that(same, "workflow", workflow, claims.workflow.as_deref());
             }
             if let Some(reference) = reference {
                 check.pattern("ref", reference, claims.reference.as_deref());

@@ -16,6 +16,15 @@ pub const TYPE_V1: &str = "https://in-toto.io/Statement/v1";
 const TYPE_V0_1: &str = "https://in-toto.io/Statement/v0.1";
 /// The media type of a statement in an envelope.
 pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
+/// What the types of our own predicates begin with.
+const OWN_PREDICATES: &str = "https://github.com/unicity-astrid/astrid/attestations/";
+
+/// The type of a predicate of ours: `artifact`, `distro`, `bundle`, `apply` or `endorsement`.
+#[must_use]
+pub fn predicate(name: &str) -> String {
+    format!("{OWN_PREDICATES}{name}/v1")
+}
+
 /// A statement names at most so many subjects.
 pub const MAX_SUBJECTS: usize = 65_536;
 

@@ -101,7 +101,7 @@ pub struct Claims {
     pub repository_uri: Option<String>,
     /// The ref that was built.
     pub reference: Option<String>,
-    /// The file of the workflow within the repository; none when it belongs to another one.
+    /// The file of the workflow: its path within the repository, or its URL when it belongs to another one.
     pub workflow: Option<String>,
     /// The workflow as it is claimed: repository, file and ref.
     pub workflow_uri: Option<String>,
@@ -130,7 +130,7 @@ impl Verifier {
     /// # Errors
     /// `Unreadable` when the root can't be used.
     pub fn new(root: &TrustRoot) -> Result<Self> {
-        let engine = root.anchors().engine().map_err(|why| {
+        let engine = Engine::new(root.anchors()).map_err(|why| {
             Error::unreadable(format!("the trusted root can't be used: {}", json::shown(&why)))
         })?;
         Ok(Self { engine })
@@ -146,8 +146,10 @@ impl Verifier {
     pub fn verify(&self, artifact: &Artifact<'_>, bundle: &Bundle) -> Result<Verified> {
         match bundle.material() {
             Material::Certificate => {
-                let proved = self.engine.certificate(artifact, bundle.parsed())?;
-                finish(artifact, bundle, Identity::Certificate(Box::new(proved.certificate)), proved.times)
+                let statement = statement_about(artifact, bundle)?;
+                let (certificate, times) =
+                    self.engine.certificate(artifact, bundle.parsed(), statement.as_ref())?;
+                Ok(Verified::new(Identity::Certificate(Box::new(certificate)), statement, times))
             }
             Material::Key => {
                 let hint = bundle.key_hint().unwrap_or_default();
@@ -175,12 +177,7 @@ impl Verifier {
         if !sigstore::signed_by(key, artifact, bundle.parsed())? {
             return Err(not_by(&key.to_string(), bundle));
         }
-        let times = if bundle.parsed().has_evidence() {
-            self.engine.evidence(artifact, bundle.parsed(), &ForeignKey::parse(&key.to_spki())?)?
-        } else {
-            Vec::new()
-        };
-        finish(artifact, bundle, Identity::Key(*key), times)
+        self.finish(artifact, bundle, Identity::Key(*key), || ForeignKey::parse(&key.to_spki()))
     }
 
     /// Says that the holder of a key of any known algorithm signed `artifact`; `der` is its `SubjectPublicKeyInfo`.
@@ -197,12 +194,25 @@ impl Verifier {
         if !foreign.signed(artifact, bundle.parsed())? {
             return Err(not_by(&name, bundle));
         }
+        self.finish(artifact, bundle, Identity::SpkiKey(name), || Ok(foreign))
+    }
+
+    /// What follows a right signature by a key: it is about these bytes, and what logs and timestamps it brings
+    /// along must be right, too.
+    fn finish(
+        &self,
+        artifact: &Artifact<'_>,
+        bundle: &Bundle,
+        signer: Identity,
+        key: impl FnOnce() -> Result<ForeignKey>,
+    ) -> Result<Verified> {
+        let statement = statement_about(artifact, bundle)?;
         let times = if bundle.parsed().has_evidence() {
-            self.engine.evidence(artifact, bundle.parsed(), &foreign)?
+            self.engine.evidence(artifact, bundle.parsed(), statement.as_ref(), &key()?)?
         } else {
             Vec::new()
         };
-        finish(artifact, bundle, Identity::SpkiKey(name), times)
+        Ok(Verified::new(signer, statement, times))
     }
 }
 
@@ -230,28 +240,25 @@ fn not_by(key: &str, bundle: &Bundle) -> Error {
     }
 }
 
-/// Binds the statement, if that is what was signed, to the artifact.
-fn finish(
-    artifact: &Artifact<'_>,
-    bundle: &Bundle,
-    signer: Identity,
-    times: Vec<Timestamp>,
-) -> Result<Verified> {
-    let statement = match bundle.payload() {
-        Some(payload) => {
-            json::check(payload, Bundle::MAX_BYTES, "an in-toto statement")?;
-            let statement = Statement::parse(payload)?;
-            if !statement.is_about(artifact.digests()) {
-                return Err(Error::refused("the signed statement is about other bytes than these"));
-            }
-            Some(statement)
-        }
-        None => None,
-    };
-    Ok(Verified { signer, predicate: statement.as_ref().map(Predicate::of), statement, times })
+/// The statement, if that is what was signed; it must be about the artifact.
+fn statement_about(artifact: &Artifact<'_>, bundle: &Bundle) -> Result<Option<Statement>> {
+    let Some(payload) = bundle.payload() else { return Ok(None) };
+    bundle.parsed().payload_type()?;
+    json::check(payload, Bundle::MAX_BYTES, "an in-toto statement")?;
+    let statement = Statement::parse(payload)?;
+    if statement.is_about(artifact.digests()) {
+        return Ok(Some(statement));
+    }
+    let names: Vec<_> = statement.subject.iter().take(3).map(|subject| json::shown(&subject.name)).collect();
+    Err(Error::refused("the signed statement is about other bytes than these")
+        .because([format!("it is about {}", names.join(", "))]))
 }
 
 impl Verified {
+    fn new(signer: Identity, statement: Option<Statement>, times: Vec<Timestamp>) -> Self {
+        Self { signer, predicate: statement.as_ref().map(Predicate::of), statement, times }
+    }
+
     /// The signer as locks and floors record it.
     #[must_use]
     pub fn signer(&self) -> Signer {
@@ -305,23 +312,11 @@ impl Claims {
     ) -> Self {
         let repository = repository_uri.as_deref().map(|uri| short_repository(issuer, uri).to_owned());
         let workflow =
-            repository_uri.as_deref().zip(workflow_uri.as_deref()).and_then(|(repository, workflow)| {
-                workflow_file(repository, workflow, reference.as_deref()).map(str::to_owned)
+            repository_uri.as_deref().zip(workflow_uri.as_deref()).map(|(repository, workflow)| {
+                let file = without_ref(workflow, reference.as_deref());
+                file_of(repository, file).unwrap_or(file).to_owned()
             });
-        let workflow_uri = workflow_uri.filter(|_| repository_uri.is_some());
         Self { repository, repository_uri, reference, workflow, workflow_uri, ..Self::default() }
-    }
-
-    /// The same with what is known about the run.
-    pub(crate) fn with_build(
-        mut self,
-        commit: Option<String>,
-        trigger: Option<String>,
-        runner: Option<String>,
-        run: Option<String>,
-    ) -> Self {
-        (self.commit, self.trigger, self.runner, self.run) = (commit, trigger, runner, run);
-        self
     }
 }
 
@@ -338,16 +333,20 @@ pub(crate) fn is_github(issuer: &str) -> bool {
     issuer.strip_prefix(GITHUB_ISSUER).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The file in `REPOSITORY/FILE@REF`, when it is one of `repository`.
-fn workflow_file<'a>(repository: &str, workflow: &'a str, reference: Option<&str>) -> Option<&'a str> {
+/// `REPOSITORY/FILE` of `REPOSITORY/FILE@REF`.
+fn without_ref<'a>(workflow: &'a str, reference: Option<&str>) -> &'a str {
+    // A ref may have an at sign itself, so the one that is known comes first.
+    let own = reference.and_then(|reference| workflow.strip_suffix(reference)?.strip_suffix('@'));
+    own.or_else(|| workflow.split_once("@refs/").map(|(file, _)| file))
+        .or_else(|| workflow.rsplit_once('@').map(|(file, _)| file))
+        .unwrap_or(workflow)
+}
+
+/// `FILE` of `REPOSITORY/FILE`, when it is one of `repository`.
+pub(crate) fn file_of<'a>(repository: &str, workflow: &'a str) -> Option<&'a str> {
     // GitLab writes two slashes where the repository ends.
     let file = workflow.strip_prefix(repository)?.strip_prefix('/')?;
     let file = file.strip_prefix('/').unwrap_or(file);
-    let own = reference.and_then(|reference| file.strip_suffix(reference)?.strip_suffix('@'));
-    let file = own
-        .or_else(|| file.split_once("@refs/").map(|(file, _)| file))
-        .or_else(|| file.rsplit_once('@').map(|(file, _)| file))
-        .unwrap_or(file);
     (!file.is_empty()).then_some(file)
 }
 
