@@ -23,6 +23,8 @@ use crate::json::shown;
 use crate::statement::{MEDIA_TYPE, Statement};
 use crate::verify::Artifact;
 
+#[cfg(test)]
+pub(crate) use ::sigstore::trust_root::SIGSTORE_GITHUB_TRUSTED_ROOT as GITHUB_ROOT;
 pub(crate) use ::sigstore::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT as BUILTIN_ROOT;
 pub(crate) use anchors::Anchors;
 pub(crate) use engine::Engine;

@@ -53,6 +53,18 @@ impl<'a> Digests<'a> {
         }
     }
 
+    /// The digests that `subject` names, of bytes that are not here.
+    #[cfg(test)]
+    pub(crate) fn claimed(subject: &Subject) -> Self {
+        fn get<const N: usize>(subject: &Subject, algorithm: &str) -> OnceLock<[u8; N]> {
+            let digest = subject.digest.get(algorithm).and_then(|digest| hex::decode(digest).ok());
+            digest
+                .and_then(|digest| <[u8; N]>::try_from(digest).ok())
+                .map_or_else(OnceLock::new, OnceLock::from)
+        }
+        Self { sha256: get(subject, "sha256"), sha512: get(subject, "sha512"), ..Self::of(b"") }
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {

@@ -249,9 +249,14 @@ fn statement_about(artifact: &Artifact<'_>, bundle: &Bundle) -> Result<Option<St
     if statement.is_about(artifact.digests()) {
         return Ok(Some(statement));
     }
-    let names: Vec<_> = statement.subject.iter().take(3).map(|subject| json::shown(&subject.name)).collect();
-    Err(Error::refused("the signed statement is about other bytes than these")
-        .because([format!("it is about {}", names.join(", "))]))
+    let names: Vec<_> = statement.subject.iter().map(|subject| subject.name.as_str()).collect();
+    let mut shown = names.iter().filter(|name| !name.is_empty()).map(|name| json::shown(name));
+    let reason = match (shown.next(), shown.count()) {
+        (None, _) => "it names nothing".to_owned(),
+        (Some(one), 0) => format!("it is about {one}"),
+        (Some(one), more) => format!("it is about {one} and {more} more"),
+    };
+    Err(Error::refused("the signed statement is about other bytes than these").because([reason]))
 }
 
 impl Verified {
@@ -362,5 +367,88 @@ impl Predicate {
         let found = path.iter().try_fold(&statement.predicate, |value, key| value.get(key));
         let builder = found.and_then(|value| value.as_str()).map(str::to_owned);
         Self { kind: statement.predicate_type.clone(), builder }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NPM: &str = include_str!("../tests/data/npm.sigstore.json");
+    const PRIVATE: &str = include_str!("../tests/data/github-private.sigstore.json");
+
+    /// Bytes of which only the digest is here: the first strong one that the bundle's statement names.
+    fn artifact_of(bundle: &Bundle, index: usize) -> Artifact<'static> {
+        let statement = Statement::parse(bundle.payload().unwrap()).unwrap();
+        Artifact(Digests::claimed(&statement.subject[index]))
+    }
+
+    #[test]
+    fn the_provenance_of_an_npm_package_is_taken() {
+        let bundle = Bundle::parse(NPM.as_bytes()).unwrap();
+        let public = Verifier::new(TrustRoot::builtin()).unwrap();
+        let verified = public.verify(&artifact_of(&bundle, 0), &bundle).unwrap();
+        assert_eq!(
+            verified.signer(),
+            Signer::Ci {
+                issuer: GITHUB_ISSUER.to_owned(),
+                repository: "sigstore/sigstore-js".to_owned(),
+                workflow: ".github/workflows/release.yml".to_owned(),
+            }
+        );
+        assert_eq!(verified.level().as_deref(), Some("slsa-v1"));
+        let builder = verified.predicate.unwrap().builder;
+        assert_eq!(builder.as_deref(), Some("https://github.com/actions/runner/github-hosted"));
+        assert_eq!(verified.times.len(), 1);
+    }
+
+    #[test]
+    fn an_instance_without_a_log_is_denied() {
+        let bundle = Bundle::parse(PRIVATE.as_bytes()).unwrap();
+        let root = TrustRoot::parse(sigstore::GITHUB_ROOT.as_bytes()).unwrap();
+        let error = Verifier::new(&root).unwrap().verify(&artifact_of(&bundle, 1), &bundle).unwrap_err();
+        assert!(error.message().contains("lacks what proves"), "{error}");
+    }
+
+    #[test]
+    fn a_workflow_is_told_from_its_ref() {
+        let repository = "https://github.com/acme/fs";
+        for (uri, reference, file) in [
+            ("/.github/workflows/a.yml@refs/heads/main", Some("refs/heads/main"), ".github/workflows/a.yml"),
+            ("/.github/workflows/a.yml@refs/tags/b@1", Some("refs/heads/main"), ".github/workflows/a.yml"),
+            ("/.github/workflows/a.yml@refs/tags/b@1", None, ".github/workflows/a.yml"),
+            ("/.github/workflows/a.yml@5c0ffee", None, ".github/workflows/a.yml"),
+            ("//.gitlab-ci.yml@refs/heads/main", None, ".gitlab-ci.yml"),
+            ("/a@b/c.yml@refs/heads/@x", Some("refs/heads/@x"), "a@b/c.yml"),
+            ("2/a.yml@refs/heads/main", None, "https://github.com/acme/fs2/a.yml"),
+            ("", None, "https://github.com/acme/fs"),
+        ] {
+            let claims = Claims::new(
+                GITHUB_ISSUER,
+                Some(repository.to_owned()),
+                reference.map(str::to_owned),
+                Some(format!("{repository}{uri}")),
+            );
+            assert_eq!(claims.workflow.as_deref(), Some(file), "{uri}");
+            assert_eq!(claims.repository.as_deref(), Some("acme/fs"));
+        }
+    }
+
+    #[test]
+    fn a_repository_is_short_only_where_github_attests_it() {
+        for (issuer, uri, short) in [
+            (GITHUB_ISSUER, "https://github.com/acme/fs", "acme/fs"),
+            ("https://token.actions.githubusercontent.com/acme", "https://github.com/acme/fs", "acme/fs"),
+            (
+                "https://token.actions.githubusercontent.com.example.org",
+                "https://github.com/acme/fs",
+                "https://github.com/acme/fs",
+            ),
+            ("https://issuer.example.org", "https://github.com/acme/fs", "https://github.com/acme/fs"),
+            (GITHUB_ISSUER, "https://example.org/acme/fs", "https://example.org/acme/fs"),
+            (GITHUB_ISSUER, "https://github.com/acme", "https://github.com/acme"),
+        ] {
+            assert_eq!(short_repository(issuer, uri), short);
+        }
     }
 }

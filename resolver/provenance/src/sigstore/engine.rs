@@ -119,10 +119,8 @@ impl Engine {
         for entry in &bundle.0.verification_material.tlog_entries {
             if self.log(entry).is_none() {
                 let id = &entry.log_id.key_id;
-                return Err(refused(format!(
-                    "the trusted root has no log {id}, where the bundle says to be"
-                ))
-                .hint("bundles of another Sigstore instance need its trusted root"));
+                return Err(refused(format!("the trusted root has no log {id}, which the bundle names"))
+                    .hint("bundles of another Sigstore instance need its trusted root"));
             }
         }
         Ok(())
