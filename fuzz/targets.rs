@@ -119,3 +119,20 @@ pub(crate) fn frame(bytes: &[u8]) {
 pub(crate) fn saved_plan(bytes: &[u8]) {
     drop(astrid_resolver::saved_plan::SavedPlan::parse(bytes));
 }
+
+/// A bundle, and the tar inside of one: what is opened has a lock or is of version 1, and is opened the same again.
+pub(crate) fn shuttle(bytes: &[u8]) {
+    use astrid_bundle::{Limits, Shuttle};
+    use std::io::Write as _;
+    let limits = Limits { total_bytes: 64 << 20, members: 1000, ..Limits::default() };
+    let gzip = flate2::GzBuilder::new().operating_system(255);
+    let mut packed = gzip.write(Vec::new(), flate2::Compression::none());
+    packed.write_all(bytes).expect("memory can be written");
+    for file in [bytes.to_vec(), packed.finish().expect("memory can be written")] {
+        if let Ok(shuttle) = Shuttle::from_bytes(file.clone(), &limits) {
+            assert!(shuttle.lock().is_some() != shuttle.legacy().is_some());
+            let again = Shuttle::from_bytes(file, &limits).expect("it was opened before");
+            assert_eq!(again.digest(), shuttle.digest());
+        }
+    }
+}

@@ -50,6 +50,7 @@ corpora!(
     pack,
     policy,
     saved_plan,
+    shuttle,
     source,
     tree,
 );
