@@ -9,7 +9,7 @@ use astrid_resolver::lock_state::Selection;
 use astrid_resolver::observed::Depth;
 use astrid_resolver::proposal::{Options, Proposal, propose};
 use astrid_resolver::resolution::{LockMode, Request, Upgrade};
-use astrid_resolver::verified::{Freshness, NoProvenance, VerifiedFleet, verified};
+use astrid_resolver::verified::{Freshness, VerifiedFleet, verified};
 use astrid_resolver::{Context, Declaration, Origin, Target, variables};
 
 use crate::args::VariableArgs;
@@ -115,7 +115,7 @@ pub(crate) fn fleet(
     freshness: Freshness,
 ) -> Result<VerifiedFleet, Failure> {
     let request = Request { upgrade, selection, mode: lock_mode(session) };
-    let fleet = verified(context, declaration, &request, &NoProvenance, freshness)?;
+    let fleet = verified(context, declaration, &request, freshness)?;
     for warning in fleet.warnings() {
         session.shell.warn(&crate::render::safe(warning));
     }

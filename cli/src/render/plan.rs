@@ -270,15 +270,24 @@ pub(crate) fn confirmation(confirmation: &Confirmation) -> String {
         Confirmation::Downgrade { from, to } => {
             format!("! {to} is lower than {from}, which was applied before: --allow-downgrade")
         }
-        Confirmation::NewSigner { subject, from, to } => {
+        Confirmation::NewSigner { subject, from, to, allowed: None } => {
+            format!("! {subject} was made by {} and is now by {}: refused", safe(from), safe(to))
+        }
+        Confirmation::NewSigner { subject, from, to, allowed: Some(reason) } => {
+            format!("! {subject} was made by {} and is now by {}: {}", safe(from), safe(to), safe(reason))
+        }
+        Confirmation::UnsignedDistro => {
+            "! the distro comes from somewhere else and is not signed: --allow-unsigned".to_owned()
+        }
+        Confirmation::NewDistroKey { from, to } => {
             format!(
-                "! {subject} was signed by {} and is now by {}: --accept-new-key",
+                "! the distro was signed by {} and is now by {}: --accept-new-key",
                 safe(&from.to_string()),
                 safe(&to.to_string())
             )
         }
-        Confirmation::Unsigned { subject } => {
-            format!("! {subject} was signed before and is not now: --allow-unsigned")
+        Confirmation::DistroSignatureGone { from } => {
+            format!("! the distro was signed by {} and is not signed now: refused", safe(&from.to_string()))
         }
     }
 }

@@ -13,10 +13,12 @@ use astrid_manifest::trust::AckFile;
 
 use crate::context::Context;
 use crate::error::{Error, Place, Result};
+use crate::gate::DISTRO_SIGNATURE;
 use crate::origin::Origin;
 use crate::source::address::{GitAddress, Named};
 use crate::source::git::{Mirror, Reference, git_cache};
 use crate::source::index::{check_plain_file, read_limited};
+use crate::source::signature::{MAX_SIGNATURE_BYTES, too_large};
 
 /// The file that declares a fleet.
 pub const MANIFEST: &str = "Distro.toml";
@@ -115,6 +117,9 @@ struct Inner {
     base: Base,
     origin: Origin,
     lock: ExistingLock,
+    lock_text: Option<String>,
+    /// The bundle beside the declaration: a claim that nobody has looked at yet.
+    signature: Option<Vec<u8>>,
     /// Texts of acknowledgements that were fetched with the declaration; those in a folder are read there.
     trust: Vec<(String, String)>,
     warnings: Diagnostics,
@@ -166,6 +171,7 @@ impl Declaration {
             file: MANIFEST.to_owned(),
             base: Base::Folder(folder),
             origin: Origin::Home,
+            signature: None,
             trust: Vec::new(),
         })
     }
@@ -181,6 +187,7 @@ impl Declaration {
             file: format!("builtin/{MANIFEST}"),
             base: Base::Folder(folder.to_owned()),
             origin: Origin::Builtin,
+            signature: None,
             trust: Vec::new(),
         })
     }
@@ -211,9 +218,18 @@ impl Declaration {
         let folder = manifest.parent().unwrap_or(&manifest).to_owned();
         check_plain_file(&folder.join(LOCK), LOCK)?;
         let lock = read_text(&folder.join(LOCK), LOCK)?;
+        check_plain_file(&folder.join(DISTRO_SIGNATURE), DISTRO_SIGNATURE)?;
+        let signature = match read_limited(&folder.join(DISTRO_SIGNATURE), MAX_SIGNATURE_BYTES) {
+            Ok(Some(bytes)) => Some(bytes),
+            Ok(None) => return Err(too_large(DISTRO_SIGNATURE)),
+            Err(error) if error.kind() == IoErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(Error::failed(format!("{DISTRO_SIGNATURE} can't be read")).caused_by(error));
+            }
+        };
         let base = Base::Folder(folder.clone());
         let origin = Origin::Folder(folder);
-        Self::assemble(Pieces { text, lock, file: shown, base, origin, trust: Vec::new() })
+        Self::assemble(Pieces { text, lock, file: shown, base, origin, signature, trust: Vec::new() })
     }
 
     fn load_git(context: &Context, address: &GitAddress, source: &GitSource) -> Result<Self> {
@@ -256,8 +272,13 @@ impl Declaration {
                 Ok(())
             })?;
         }
+        let signature = mirror.file(&commit, &inside(DISTRO_SIGNATURE))?;
+        if signature.as_ref().is_some_and(|bytes| bytes.len() as u64 > MAX_SIGNATURE_BYTES) {
+            return Err(too_large(DISTRO_SIGNATURE));
+        }
         Self::assemble(Pieces {
             lock: read(LOCK)?,
+            signature,
             trust,
             text,
             file: inside(MANIFEST),
@@ -292,6 +313,8 @@ impl Declaration {
             base: pieces.base,
             origin: pieces.origin,
             lock,
+            lock_text: pieces.lock,
+            signature: pieces.signature,
             trust: pieces.trust,
             warnings,
         }));
@@ -383,6 +406,18 @@ impl Declaration {
         &self.0.lock
     }
 
+    /// The exact text of the lock beside it.
+    #[must_use]
+    pub fn lock_text(&self) -> Option<&str> {
+        self.0.lock_text.as_deref()
+    }
+
+    /// The bundle beside it, as it was found: nobody has looked at it yet.
+    #[must_use]
+    pub(crate) fn signature(&self) -> Option<&[u8]> {
+        self.0.signature.as_deref()
+    }
+
     /// The lock beside it, when it is of the current format.
     #[must_use]
     pub fn lock(&self) -> Option<&Lock> {
@@ -427,6 +462,7 @@ struct Pieces {
     file: String,
     base: Base,
     origin: Origin,
+    signature: Option<Vec<u8>>,
     trust: Vec<(String, String)>,
 }
 

@@ -52,6 +52,7 @@ struct Locked {
     content: Digest,
     archive: Option<Digest>,
     resolved: Option<String>,
+    signature: Option<Digest>,
 }
 
 /// An artifact that was brought, with how.
@@ -60,6 +61,8 @@ pub(crate) struct Found {
     pub(crate) artifact: Artifact,
     pub(crate) archive: Option<Digest>,
     pub(crate) resolved: Option<String>,
+    /// The digest of the bundle that came with it.
+    pub(crate) signature: Option<Digest>,
     /// The claims of an index, to be compared with the bytes.
     pub(crate) line: Option<Box<Line>>,
 }
@@ -261,7 +264,13 @@ impl<'a> Index<'a> {
             Pin::Line { line, .. } => Some(line.clone()),
             _ => None,
         };
-        Ok(Found { artifact, archive: brought.archive, resolved: brought.resolved.clone(), line })
+        Ok(Found {
+            artifact,
+            archive: brought.archive,
+            resolved: brought.resolved.clone(),
+            signature: brought.signature,
+            line,
+        })
     }
 
     /// The artifact of one version of a member, brought when it is not there yet.
@@ -368,11 +377,14 @@ impl<'a> Index<'a> {
         let resolved = locked.resolved.as_deref();
         let from = BroughtFrom::new(self.declaration, &entry.source, resolved, locked.archive);
         // That it is here is not enough: only what this home got from there needs not be asked for again.
-        if here && self.brought.knows(&from, locked.content) {
+        let proof = [locked.signature, locked.signature.and(locked.archive)];
+        let has_proof = proof.iter().flatten().all(|digest| self.context.store.contains(digest));
+        if here && has_proof && self.brought.knows(&from, locked.content) {
             let pin = Pin::Locked {
                 content: locked.content,
                 archive: locked.archive,
                 resolved: locked.resolved.clone(),
+                signature: locked.signature,
             };
             return Ok(Some(Offer { version: locked.version.clone(), pin, yanked: false }));
         }
@@ -458,7 +470,8 @@ impl<'a> Index<'a> {
             if matches!(member, Member::Capsule(_)) { &CAPSULE_ENDINGS } else { &PACK_ENDINGS };
         let pin = |release: &Release| -> Result<Pin> {
             let asset = release.archive(member.name(), endings)?.clone();
-            Ok(Pin::Asset { tag: release.tag_name.clone(), asset })
+            let signature = release.signature_of(&asset).cloned();
+            Ok(Pin::Asset { tag: release.tag_name.clone(), asset, signature })
         };
         let exact = entry.requirement.as_ref().and_then(Requirement::exact);
         let tags: Vec<String> = match (&entry.tag, &exact) {
@@ -537,6 +550,7 @@ fn locked_capsule(lock: &Lock, name: &CapsuleName, source: &Source) -> Option<Lo
         content: locked.content,
         archive: locked.archive,
         resolved: locked.resolved_ref.clone(),
+        signature: locked.bundle,
     })
 }
 
@@ -547,6 +561,7 @@ fn locked_pack(lock: &Lock, id: &PackId, source: Option<&Source>) -> Option<Lock
         content: locked.content,
         archive: locked.archive,
         resolved: locked.commit.clone(),
+        signature: locked.bundle,
     })
 }
 

@@ -17,6 +17,7 @@
 //! | [`source`] | where artifacts come from: git, releases, index folders |
 //! | [`solve`] | one version for every member, or why there is none |
 //! | [`graph`] | who needs whom |
+//! | [`signing`] | what a signature is about, and where its bundle is put |
 //! | [`plan`] | what leads from a generation to a lock, and what authority that gives |
 //! | [`policy`] | what a home and a distro forbid, together |
 //! | [`trust`] | acknowledgements, beliefs, floors, and the gate to a trusted plan |
@@ -41,6 +42,7 @@ pub mod drift;
 pub mod error;
 mod fetch;
 mod first_seen;
+pub mod gate;
 pub mod graph;
 pub mod history;
 mod index;
@@ -56,6 +58,7 @@ pub mod resolution;
 pub mod rollback;
 pub mod saved_plan;
 pub mod secrets;
+pub mod signing;
 pub mod solve;
 pub mod source;
 pub mod trust;
@@ -65,7 +68,8 @@ pub mod verified;
 pub use context::{Clock, Context, Entropy, Network};
 pub use declaration::{Declaration, Target};
 pub use error::{Error, ErrorKind, Place, Result};
+pub use gate::Provenance;
 pub use origin::Origin;
 pub use progress::Progress;
 pub use resolution::{LockMode, Request, Resolution, Upgrade, resolve};
-pub use verified::{Freshness, NoProvenance, VerifiedFleet, Verifier, fetch, verified, verify};
+pub use verified::{Freshness, VerifiedFleet, fetch, verified, verify};

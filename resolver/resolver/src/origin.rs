@@ -67,6 +67,12 @@ impl Origin {
         matches!(self, Self::Git { .. })
     }
 
+    /// Whether other people can change it: what lies in files of this machine is not remote.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Git { address, .. } if !address.is_local())
+    }
+
     /// The folder on this machine, when there is one.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {

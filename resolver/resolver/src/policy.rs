@@ -3,9 +3,56 @@
 //! The home's rules come first. A distro can make things stricter, wherever it comes from; what it
 //! would make weaker has no effect, and is told.
 
+use std::fmt;
+
 use astrid_authority::{AuthoritySet, Ceiling, Digest};
 use astrid_manifest::period::Period;
-use astrid_manifest::policy::{Policy, Provenance, UngrantedImports};
+use astrid_manifest::policy::{
+    Policy, PolicyChange, Provenance, SignerRule, SignerRuleIdentity, UngrantedImports,
+};
+use astrid_manifest::source::Source;
+use astrid_manifest::subject::Subject;
+
+/// Whose rule it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    /// `etc/policy.toml` of the home.
+    Home,
+    /// `[policy]` of a distro from a believed origin.
+    Distro,
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Home => "etc/policy.toml",
+            Self::Distro => "Distro.toml",
+        })
+    }
+}
+
+/// A rule about who may sign something, with whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct FoundRule<'a> {
+    /// The rule.
+    pub rule: &'a SignerRule,
+    /// Whose it is.
+    pub whose: Whose,
+}
+
+impl fmt::Display for FoundRule<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.whose, self.rule.at.line)
+    }
+}
+
+impl FoundRule<'_> {
+    /// Digest of what the rule demands: the same demand is not checked twice.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_parts("astrid:signer-rule:v1", [rule_text(self.rule).as_bytes()])
+    }
+}
 
 /// The rules of home and distro together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,18 +60,38 @@ pub struct EffectivePolicy {
     home: Ceiling,
     distro: Ceiling,
     has_rules: bool,
+    home_provenance: Option<Provenance>,
+    distro_provenance: Option<Provenance>,
     provenance: Option<Provenance>,
     min_age: Option<Period>,
     refuses_ungranted: bool,
+    home_signers: Vec<SignerRule>,
+    distro_signers: Vec<SignerRule>,
+    home_changes: Vec<PolicyChange>,
+    distro_changes: Vec<PolicyChange>,
     without_effect: Vec<String>,
     digest: Digest,
 }
 
 impl EffectivePolicy {
     /// Puts the rules of the home and of the distro together.
+    ///
+    /// What a distro says about signers counts only when its origin is believed.
     #[must_use]
-    pub fn combine(home: &Policy, distro: &Policy) -> Self {
+    pub fn combine(home: &Policy, distro: &Policy, believed: bool) -> Self {
         let mut without_effect = Vec::new();
+        let nothing = Policy::default();
+        let said = if believed { distro } else { &nothing };
+        for (count, what) in [
+            (distro.signers.len() - said.signers.len(), "`[[policy.signer]]` rules"),
+            (distro.changes.len() - said.changes.len(), "`[[policy.change]]` lines"),
+        ] {
+            if count > 0 {
+                without_effect.push(format!(
+                    "{count} {what} of the distro have no effect: its origin is not believed (`astrid trust believe`)"
+                ));
+            }
+        }
         if let (Some(own), Some(theirs)) = (home.provenance, distro.provenance)
             && theirs < own
         {
@@ -57,10 +124,23 @@ impl EffectivePolicy {
         lines.extend(provenance.map(|rule| format!("provenance {}", provenance_word(rule))));
         lines.extend(min_age.map(|age| format!("min-age {}", age.as_secs())));
         lines.extend(refuses_ungranted.then(|| "ungranted-imports error".to_owned()));
+        lines.extend(home.signers.iter().chain(&said.signers).map(rule_text));
+        lines.extend(
+            home.changes
+                .iter()
+                .chain(&said.changes)
+                .map(|change| format!("change {} {:?} {:?}", change.subject, change.from, change.to)),
+        );
         Self {
+            home_signers: home.signers.clone(),
+            distro_signers: said.signers.clone(),
+            home_changes: home.changes.clone(),
+            distro_changes: said.changes.clone(),
             has_rules: !(home.authority.deny.is_empty() && distro.authority.deny.is_empty()),
             home: home.authority.ceiling(),
             distro: distro.authority.ceiling(),
+            home_provenance: home.provenance,
+            distro_provenance: distro.provenance,
             provenance,
             min_age,
             refuses_ungranted,
@@ -79,6 +159,47 @@ impl EffectivePolicy {
     #[must_use]
     pub fn provenance(&self) -> Option<Provenance> {
         self.provenance
+    }
+
+    /// How much proof of `subject` is asked for: the default of its kind, unless this home asks for another,
+    /// and never less than the distro asks for.
+    ///
+    /// By default what is remote must be signed, but for packs, whose gate is a person's typed trust.
+    #[must_use]
+    pub fn provenance_of(&self, subject: &Subject, is_remote: bool) -> Provenance {
+        let by_kind = match subject {
+            Subject::Capsule(_) | Subject::Distro(_) if is_remote => Provenance::Required,
+            Subject::Pack(_) | Subject::Capsule(_) | Subject::Distro(_) => Provenance::IfPresent,
+        };
+        self.home_provenance.unwrap_or(by_kind).max(self.distro_provenance.unwrap_or(Provenance::None))
+    }
+
+    /// Who may sign `subject`: the first rule of the home that matches, else of a believed distro.
+    #[must_use]
+    pub fn signer_rule(&self, subject: &Subject, source: Option<&Source>) -> Option<FoundRule<'_>> {
+        let release = source.and_then(Source::release_name);
+        let matches = |rule: &&SignerRule| {
+            rule.subjects.iter().any(|pattern| pattern.matches(subject, release.as_deref()))
+        };
+        let home = self.home_signers.iter().find(matches).map(|rule| FoundRule { rule, whose: Whose::Home });
+        home.or_else(|| {
+            let found = self.distro_signers.iter().find(matches);
+            found.map(|rule| FoundRule { rule, whose: Whose::Distro })
+        })
+    }
+
+    /// The reviewed line that lets `subject` change from one signer and provenance to another, exactly.
+    ///
+    /// Where the home has a line about the subject, the distro's don't count.
+    #[must_use]
+    pub fn change(&self, subject: &Subject, from: &str, to: &str) -> Option<&PolicyChange> {
+        let about = |change: &&PolicyChange| change.subject == *subject;
+        let own = if self.home_changes.iter().any(|change| about(&change)) {
+            &self.home_changes
+        } else {
+            &self.distro_changes
+        };
+        own.iter().find(|change| about(change) && change.from == from && change.to == to)
     }
 
     /// How old a release has to be, when a rule says so.
@@ -118,6 +239,19 @@ impl EffectivePolicy {
     }
 }
 
+/// What a rule demands, without where it stands.
+fn rule_text(rule: &SignerRule) -> String {
+    let who = match &rule.identity {
+        SignerRuleIdentity::Workflow { issuer, repository, workflow, reference } => {
+            format!("{issuer:?} repository {repository:?} {workflow:?} {reference:?}")
+        }
+        SignerRuleIdentity::Identity { issuer, identity } => format!("{issuer:?} identity {identity:?}"),
+        SignerRuleIdentity::Key { key } => format!("key {key:?}"),
+    };
+    let subjects: Vec<String> = rule.subjects.iter().map(ToString::to_string).collect();
+    format!("signer {} {who} {:?} {:?}", subjects.join(" "), rule.predicate, rule.builder)
+}
+
 fn provenance_word(rule: Provenance) -> &'static str {
     match rule {
         Provenance::None => "none",
@@ -145,7 +279,7 @@ mod tests {
     fn a_distro_makes_it_stricter() {
         let home = rules(&["host_process"], Some(Provenance::IfPresent), Some("1d"));
         let distro = rules(&["net:*"], Some(Provenance::Required), Some("3d"));
-        let policy = EffectivePolicy::combine(&home, &distro);
+        let policy = EffectivePolicy::combine(&home, &distro, false);
         assert_eq!(policy.provenance(), Some(Provenance::Required));
         assert_eq!(policy.min_age(), Some("3d".parse().unwrap()));
         let asked = ["net:a.example.org", "host_process:git"].map(|grant| grant.parse().unwrap());
@@ -157,19 +291,24 @@ mod tests {
     fn a_distro_can_not_make_it_weaker_denied() {
         let home = rules(&["host_process"], Some(Provenance::Required), Some("3d"));
         let distro = rules(&[], Some(Provenance::None), Some("1d"));
-        let policy = EffectivePolicy::combine(&home, &distro);
+        let policy = EffectivePolicy::combine(&home, &distro, false);
         assert_eq!(policy.provenance(), Some(Provenance::Required));
         assert_eq!(policy.min_age(), Some("3d".parse().unwrap()));
         assert_eq!(policy.without_effect().len(), 2);
-        let alone = EffectivePolicy::combine(&home, &Policy::default());
+        let alone = EffectivePolicy::combine(&home, &Policy::default(), false);
         assert_eq!(alone.digest(), policy.digest());
     }
 
     #[test]
     fn the_digest_is_of_what_is_in_force() {
-        let one = EffectivePolicy::combine(&rules(&["net:*", "uplink"], None, None), &rules(&[], None, None));
-        let two = EffectivePolicy::combine(&rules(&["uplink"], None, None), &rules(&["net:*"], None, None));
-        let three = EffectivePolicy::combine(&rules(&["uplink"], None, None), &rules(&[], None, None));
+        let one = EffectivePolicy::combine(
+            &rules(&["net:*", "uplink"], None, None),
+            &rules(&[], None, None),
+            false,
+        );
+        let two =
+            EffectivePolicy::combine(&rules(&["uplink"], None, None), &rules(&["net:*"], None, None), false);
+        let three = EffectivePolicy::combine(&rules(&["uplink"], None, None), &rules(&[], None, None), false);
         assert_eq!(one.digest(), two.digest());
         assert_ne!(one.digest(), three.digest());
     }

@@ -8,13 +8,16 @@ use std::path::Path;
 use astrid_authority::{CapsuleName, Digest, EnvKey, PackId, Permission, PrincipalId};
 use astrid_manifest::lock::Lock;
 use astrid_manifest::policy::{Belief, HomePolicy, Policy};
+use astrid_manifest::signer::Signer;
 use astrid_manifest::subject::Subject;
 use astrid_manifest::trust::AckFile;
 use astrid_store::home::SecretScope;
 
 use crate::apply::ProposalParts;
 use crate::context::Context;
+use crate::declaration::Declaration;
 use crate::error::{Error, Result};
+use crate::gate::{DistroProof, Gate, check_distro};
 use crate::observed::{Current, Depth, Known, kept, observe_knowing, probes, shape_digest, text_fact};
 use crate::plan::document::Action;
 use crate::plan::{
@@ -144,19 +147,21 @@ impl HomeTrust {
 
     /// The acknowledgements that count at this home for a distro of `origin`.
     ///
-    /// `of_repository` are those that came with the distro; `flag` is `--acks=repository`.
+    /// `of_repository` are those that came with the distro, which was signed by `signer`; `flag` is
+    /// `--acks=repository`.
     #[must_use]
     pub fn acknowledgements(
         &self,
         context: &Context,
         origin: &str,
         of_repository: Vec<(String, AckFile)>,
+        signer: &Signer,
         flag: bool,
     ) -> Acknowledgements {
         let mut known = Acknowledgements::new(&Conditions {
             now: context.clock.now(),
             rule: self.policy.acks,
-            repository_counts: flag || self.beliefs.believes(origin),
+            repository_counts: flag || self.believes(origin, signer),
             revocations: &self.revocations,
         });
         for (name, file) in &self.acks {
@@ -168,10 +173,41 @@ impl HomeTrust {
         known
     }
 
-    /// The policy of this home and of a distro, together.
+    /// Whether acknowledgements and policies of this origin, or signed by this signer, count.
     #[must_use]
-    pub fn effective_policy(&self, distro: &Policy) -> EffectivePolicy {
-        EffectivePolicy::combine(&self.policy.policy, distro)
+    pub fn believes(&self, origin: &str, signer: &Signer) -> bool {
+        // The home's own file and the program's are not somebody else's word.
+        matches!(origin, "home" | "builtin")
+            || self.beliefs.believes(origin)
+            || match signer {
+                Signer::Unsigned => false,
+                Signer::Key(key) => self.policy.believes_key(key),
+                Signer::Ci { .. } | Signer::Identity { .. } => self.beliefs.believes(&signer.to_string()),
+            }
+    }
+
+    /// The policy of this home and of a distro that was signed by `signer`, together.
+    #[must_use]
+    pub fn effective_policy(&self, distro: &Policy, origin: &str, signer: &Signer) -> EffectivePolicy {
+        EffectivePolicy::combine(&self.policy.policy, distro, self.believes(origin, signer))
+    }
+
+    /// Who signed a declaration, and the policy that is in force for it.
+    ///
+    /// # Errors
+    /// 83 when its signature is wrong or missing where a rule asks for one; 65 when it can't be read.
+    pub(crate) fn judge(
+        &self,
+        context: &Context,
+        declaration: &Declaration,
+    ) -> Result<(EffectivePolicy, DistroProof)> {
+        let theirs = &declaration.distro().policy;
+        // Who may sign a distro is never the distro's own word.
+        let own = EffectivePolicy::combine(&self.policy.policy, theirs, false);
+        let gate = Gate::open(context, &own, self.policy.trusted_root);
+        let proof = check_distro(&gate, declaration)?;
+        let policy = self.effective_policy(theirs, &declaration.origin().identity(), &proof.signer);
+        Ok((policy, proof))
     }
 }
 
@@ -274,7 +310,8 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
     let origin = wanted.declaration().origin().identity();
     let fleet = Fleet::of_lock(wanted.lock(), &origin);
     let trust = HomeTrust::read(context)?;
-    let policy = trust.effective_policy(&wanted.declaration().distro().policy);
+    let policy =
+        trust.effective_policy(&wanted.declaration().distro().policy, &origin, &wanted.proof().signer);
     let scope = principal_scope(options.principal)?;
     let bound = Bound {
         store: secrets.as_ref(),
@@ -306,7 +343,7 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
     };
     let of_repository = wanted.declaration().acknowledgements()?;
     let acknowledgements = trust
-        .acknowledgements(context, &origin, of_repository.clone(), false)
+        .acknowledgements(context, &origin, of_repository.clone(), &wanted.proof().signer, false)
         .with_builtin(options.builtin.iter().cloned());
     let mut nonce = [0; 16];
     context
@@ -351,7 +388,7 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
     // The flag speaks of the folder that somebody reviewed: what was fetched counts by belief only.
     let acknowledgements = if options.acks_of_repository && !wanted.declaration().origin().is_fetched() {
         trust
-            .acknowledgements(context, &origin, of_repository, true)
+            .acknowledgements(context, &origin, of_repository, &wanted.proof().signer, true)
             .with_builtin(options.builtin.iter().cloned())
     } else {
         acknowledgements

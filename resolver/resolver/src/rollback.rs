@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use astrid_authority::Digest;
 use astrid_manifest::distro::Distro;
+use astrid_manifest::signer::Signer;
 use astrid_store::generation::{Action as MadeBy, Generation, GenerationNumber, Generations};
 use astrid_store::journal::{Recovered, Switch, SwitchError};
 
@@ -103,9 +104,9 @@ fn check_policy_and_plan(
     let declaration = target.generation.declaration()?;
     let parse = if target.facts.origin == "home" { Distro::parse_home } else { Distro::parse };
     let distro = parse("Distro.toml", &declaration).map_err(Error::from)?.value;
-    let policy = trust.effective_policy(&distro.policy);
+    let policy = trust.effective_policy(&distro.policy, &target.facts.origin, &Signer::Unsigned);
     let acknowledgements = trust
-        .acknowledgements(context, &target.facts.origin, Vec::new(), false)
+        .acknowledgements(context, &target.facts.origin, Vec::new(), &Signer::Unsigned, false)
         .with_generation(to.get(), &generation_acks(&target.generation)?);
     let own = target.facts.fleet.own_capsules_digests();
     let revoked: Vec<String> = target

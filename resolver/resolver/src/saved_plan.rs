@@ -144,8 +144,11 @@ mod tests {
             authority: astrid_manifest::policy::AuthorityPolicy { deny: vec!["net:*".parse().unwrap()] },
             ..Default::default()
         };
-        policy.policy =
-            crate::policy::EffectivePolicy::combine(&home, &astrid_manifest::policy::Policy::default());
+        policy.policy = crate::policy::EffectivePolicy::combine(
+            &home,
+            &astrid_manifest::policy::Policy::default(),
+            false,
+        );
         assert_eq!(kind(policy), ErrorKind::Policy);
         let mut setting = world();
         let place = ("fs".parse().unwrap(), "ROOT".parse().unwrap());

@@ -13,8 +13,6 @@ use astrid_manifest::capsule::CapsuleManifest;
 use astrid_manifest::component::EffectiveAuthority;
 use astrid_manifest::lock::{Lock, LockedCapsule, LockedPack};
 use astrid_manifest::pack::PackManifest;
-use astrid_manifest::signer::Signer;
-use astrid_manifest::subject::Subject;
 use astrid_store::{Store, Tree};
 
 use check::Found;
@@ -25,6 +23,7 @@ use crate::artifact::{CapsuleArtifact, PackArtifact};
 use crate::context::Context;
 use crate::declaration::{Declaration, LOCK};
 use crate::error::{Error, Result};
+use crate::gate::DistroProof;
 use crate::graph::{Graph, Needs};
 use crate::resolution::{LockMode, Resolution, Upgrade};
 
@@ -35,49 +34,6 @@ pub enum Freshness {
     Hash,
     /// Files whose size, times and inode did not change are taken for unchanged: for `plan`.
     StatCache,
-}
-
-/// What a verifier found out about who made some bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Provenance {
-    /// Who signed them.
-    pub signer: Signer,
-    /// What kind of statement was verified.
-    pub predicate: Option<String>,
-    /// The digest of the bundle that was verified.
-    pub bundle: Option<Digest>,
-}
-
-/// Bytes whose maker is asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct Evidence<'a> {
-    /// What it is.
-    pub subject: &'a Subject,
-    /// Where it comes from, as declared.
-    pub source: &'a astrid_manifest::source::Source,
-    /// The digest of its tree.
-    pub content: Digest,
-    /// The digest of the archive that it came in.
-    pub archive: Option<Digest>,
-}
-
-/// Finds out who made some bytes. A port: the provenance rules live behind it.
-pub trait Verifier: Sync {
-    /// Who made them.
-    ///
-    /// # Errors
-    /// `Signature` when there is a signature and it is not right.
-    fn verify(&self, evidence: &Evidence<'_>) -> Result<Provenance>;
-}
-
-/// Says of everything that nobody signed it. It never lets a signature pass for checked.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoProvenance;
-
-impl Verifier for NoProvenance {
-    fn verify(&self, _: &Evidence<'_>) -> Result<Provenance> {
-        Ok(Provenance::default())
-    }
 }
 
 /// Manifests and authority of one capsule, read when they are asked for.
@@ -103,6 +59,7 @@ struct Inner {
     packs: BTreeMap<PackId, OnceLock<PackArtifact>>,
     graph: OnceLock<Graph>,
     listings: Listings,
+    proof: DistroProof,
     warnings: Vec<String>,
 }
 
@@ -140,6 +97,12 @@ impl VerifiedFleet {
     #[must_use]
     pub fn declaration(&self) -> &Declaration {
         &self.0.declaration
+    }
+
+    /// Who signed the declaration and its lock, as it was verified.
+    #[must_use]
+    pub fn proof(&self) -> &DistroProof {
+        &self.0.proof
     }
 
     /// The store that holds its bytes.
@@ -434,7 +397,7 @@ impl<'a> VerifiedPack<'a> {
 }
 
 fn fleet(context: &Context, resolution: &Resolution, lock: Lock, found: Found) -> VerifiedFleet {
-    let Found { mut capsules, mut packs, graph, listings } = found;
+    let Found { mut capsules, mut packs, graph, listings, proof } = found;
     let slots = lock
         .capsules
         .iter()
@@ -475,6 +438,7 @@ fn fleet(context: &Context, resolution: &Resolution, lock: Lock, found: Found) -
         packs: pack_slots,
         graph: drawn,
         listings,
+        proof,
         warnings,
     }))
 }
@@ -487,10 +451,9 @@ pub fn verified(
     context: &Context,
     declaration: &Declaration,
     request: &crate::resolution::Request,
-    verifier: &dyn Verifier,
     freshness: Freshness,
 ) -> Result<VerifiedFleet> {
-    verify(context, crate::resolution::resolve(context, declaration, request)?, verifier, freshness)
+    verify(context, crate::resolution::resolve(context, declaration, request)?, freshness)
 }
 
 /// Brings everything that a declaration needs into the home, so that later runs can be offline.
@@ -500,5 +463,5 @@ pub fn verified(
 pub fn fetch(context: &Context, declaration: &Declaration, mode: LockMode) -> Result<VerifiedFleet> {
     let request =
         crate::resolution::Request { upgrade: Upgrade::None, mode, ..crate::resolution::Request::default() };
-    verified(context, declaration, &request, &NoProvenance, Freshness::Hash)
+    verified(context, declaration, &request, Freshness::Hash)
 }

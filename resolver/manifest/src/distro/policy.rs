@@ -171,7 +171,7 @@ pub(crate) fn read(context: &Context<'_>, mut table: Table<'_, '_>) -> Policy {
         &[("warn", UngrantedImports::Warn), ("error", UngrantedImports::Error)],
     );
     let signers = table.tables("signer").into_iter().filter_map(|rule| signer(context, rule)).collect();
-    let changes = table.tables("change").into_iter().filter_map(|rule| change(context, rule)).collect();
+    let changes = table.tables("change").into_iter().filter_map(change).collect();
     let mut authority = AuthorityPolicy::default();
     if let Some(mut below) = table.table("authority") {
         authority.deny = below.parse_each("deny", "deny-rule");
@@ -225,7 +225,7 @@ fn signer(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<SignerRule>
     Some(SignerRule { subjects, identity, predicate, builder, at })
 }
 
-fn change(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<PolicyChange> {
+fn change(mut table: Table<'_, '_>) -> Option<PolicyChange> {
     let at = table.position();
     let subject = table.needed("subject", "subject");
     let (from, to) = (table.needed_text("from"), table.needed_text("to"));

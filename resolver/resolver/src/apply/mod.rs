@@ -207,7 +207,11 @@ fn check_base(planned: Option<crate::plan::document::Base>, current: Option<&Gen
 /// command may have tightened them, and what it recorded must not be written over.
 fn check_rules(context: &Context, planned: Digest, applying: &Applying) -> Result<HomeTrust> {
     let trust = HomeTrust::read(context)?;
-    let policy = trust.effective_policy(&applying.wanted.declaration().distro().policy);
+    let policy = trust.effective_policy(
+        &applying.wanted.declaration().distro().policy,
+        &applying.origin,
+        &applying.wanted.proof().signer,
+    );
     let changed = |kind, what: &str| {
         Err(Error::new(kind, format!("{what} since the plan was made")).hint("run the command again"))
     };

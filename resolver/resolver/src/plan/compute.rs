@@ -15,6 +15,7 @@ use super::fleet::{Artifact, AuthorityOf, Enforced, Fleet, OwnCapsules, SettingF
 use super::item::Item;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::EffectivePolicy;
+use crate::trust::floors::{new_signer, signed_by};
 use crate::trust::{Acknowledgements, Candidate, Floors};
 
 /// What the current generation is, for the planner.
@@ -150,8 +151,9 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan> {
         confirm: Vec::new(),
         health: Vec::new(),
     };
-    planner.check_prune()?;
-    planner.check_policy()?;
+    if let Err(refusal) = planner.check_prune().and_then(|()| planner.check_policy()) {
+        return Err(planner.refused_signer().unwrap_or(refusal));
+    }
     planner.compare_artifacts()?;
     planner.compare_settings();
     planner.compare_distro();
@@ -405,18 +407,32 @@ impl<'a> Planner<'a> {
     }
 
     fn check_floor(&mut self, subject: &Subject, after: &Artifact) {
-        let Some(floor) = self.input.floors.subject(subject) else { return };
-        if floor.is_signed() && after.signer.is_unsigned()
-            || floor.provenance.is_some() && after.provenance.is_none()
-        {
-            self.confirm.push(Confirmation::Unsigned { subject: subject.clone() });
-        } else if floor.is_signed() && floor.signer != after.signer {
-            self.confirm.push(Confirmation::NewSigner {
-                subject: subject.clone(),
-                from: floor.signer.clone(),
-                to: after.signer.clone(),
-            });
+        self.confirm.extend(self.undercut(subject, after));
+    }
+
+    /// What the floors say against who made an artifact.
+    fn undercut(&self, subject: &Subject, after: &Artifact) -> Option<Confirmation> {
+        let input = self.input;
+        let floor = input.floors.subject(subject)?;
+        if !floor.is_undercut_by(&after.signer, after.provenance.as_deref()) {
+            return None;
         }
+        let (from, to) = (floor.words(), signed_by(&after.signer, after.provenance.as_deref()));
+        let allowed = input.policy.change(subject, &from, &to).map(|change| change.reason.clone());
+        let allowed = allowed.filter(|_| !input.floors.has_used(subject, &from, &to));
+        Some(Confirmation::NewSigner { subject: subject.clone(), from, to, allowed })
+    }
+
+    /// Who made something is told before what policy says of it.
+    fn refused_signer(&self) -> Option<Error> {
+        self.input.fleet.artifacts.iter().find_map(|(subject, artifact)| {
+            match self.undercut(subject, artifact) {
+                Some(Confirmation::NewSigner { subject, from, to, allowed: None }) => {
+                    Some(new_signer(&subject, &from, &to))
+                }
+                _ => None,
+            }
+        })
     }
 
     fn compare_enforced(

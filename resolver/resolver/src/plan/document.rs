@@ -420,19 +420,30 @@ pub enum Confirmation {
         /// The version of this plan.
         to: Version,
     },
-    /// Somebody else signed it before.
+    /// It was signed by somebody else before, or proved more.
     NewSigner {
         /// What is signed.
         subject: Subject,
+        /// Who signed it before and what was proved, as `[[policy.change]]` writes it.
+        from: String,
+        /// Who signed it now and what was proved.
+        to: String,
+        /// Why a reviewed `[[policy.change]]` line allows it; nothing when none does.
+        allowed: Option<String>,
+    },
+    /// The distro is not signed, and should be: `--allow-unsigned`.
+    UnsignedDistro,
+    /// The distro was signed by somebody else when this home first saw it: `--accept-new-key`.
+    NewDistroKey {
         /// Who signed it before.
         from: Signer,
         /// Who signed it now.
         to: Signer,
     },
-    /// It was signed or proved before, and is not now.
-    Unsigned {
-        /// What.
-        subject: Subject,
+    /// The distro was signed when this home first saw it, and is not now: no flag allows it.
+    DistroSignatureGone {
+        /// Who signed it before.
+        from: Signer,
     },
 }
 

@@ -45,7 +45,7 @@ impl World {
             settings: SettingFacts::new(),
             damaged: BTreeMap::new(),
             origin: "/srv/fleet".to_owned(),
-            policy: EffectivePolicy::combine(&Policy::default(), &Policy::default()),
+            policy: EffectivePolicy::combine(&Policy::default(), &Policy::default(), false),
             floors: Floors::default(),
             acknowledgements: Acknowledgements::default(),
             allow_empty: false,

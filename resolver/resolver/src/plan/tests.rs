@@ -127,7 +127,7 @@ fn a_ceiling_refuses_what_is_new_and_what_was_there_before_it_denied() {
         authority: astrid_manifest::policy::AuthorityPolicy { deny: vec!["publish:a.*".parse().unwrap()] },
         ..Default::default()
     };
-    world.policy = EffectivePolicy::combine(&home, &astrid_manifest::policy::Policy::default());
+    world.policy = EffectivePolicy::combine(&home, &astrid_manifest::policy::Policy::default(), false);
     let refused = world.plan().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Policy);
     assert!(refused.to_string().contains("capsule:kv"), "{refused}");
@@ -137,7 +137,7 @@ fn a_ceiling_refuses_what_is_new_and_what_was_there_before_it_denied() {
         },
         ..Default::default()
     };
-    world.policy = EffectivePolicy::combine(&astrid_manifest::policy::Policy::default(), &distro);
+    world.policy = EffectivePolicy::combine(&astrid_manifest::policy::Policy::default(), &distro, false);
     assert!(world.plan().unwrap_err().to_string().contains("pack:media_tools"));
 }
 
@@ -164,7 +164,7 @@ fn an_older_distro_another_distro_and_another_signer_want_their_own_flags_denied
     let other = world.clone().edit("capsule:fs", |fs| fs.signer = signed("ed25519:B"));
     assert!(matches!(&other.plan().unwrap().document().confirm[..], [Confirmation::NewSigner { .. }]));
     let none = world.edit("capsule:fs", |fs| fs.signer = astrid_manifest::signer::Signer::default());
-    assert!(matches!(&none.plan().unwrap().document().confirm[..], [Confirmation::Unsigned { .. }]));
+    assert!(matches!(&none.plan().unwrap().document().confirm[..], [Confirmation::NewSigner { .. }]));
 }
 
 #[test]

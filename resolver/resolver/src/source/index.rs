@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::solve::{Import, Member};
 use crate::source::release::MAX_ARCHIVE_BYTES;
+use crate::source::signature::{BESIDE, MAX_SIGNATURE_BYTES};
 
 /// An index file: 16 MiB.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -168,6 +169,26 @@ impl Folder {
             .hint("the archive or the index was changed: ask who publishes it"));
         }
         Ok(bytes)
+    }
+
+    /// The bundle of a line's archive: where the line says, else beside the archive.
+    ///
+    /// # Errors
+    /// `Failed` when the line names one and there is none; `Invalid` when it is larger than 16 MiB.
+    pub fn signature(&self, line: &Line) -> Result<Option<Vec<u8>>> {
+        if let Some(named) = &line.bundle {
+            let found = self.read(named, MAX_SIGNATURE_BYTES)?;
+            return found.map(Some).ok_or_else(|| {
+                Error::failed(format!("index `{}` has no bundle `{named}`", self.name))
+                    .hint("ask who publishes the index")
+            });
+        }
+        for ending in BESIDE {
+            if let Some(bytes) = self.read(&format!("{}{ending}", line.archive), MAX_SIGNATURE_BYTES)? {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads a file below the root without following a link on the way; nothing when there is none.

@@ -10,6 +10,7 @@ pub mod address;
 pub mod git;
 pub mod index;
 pub mod release;
+pub mod signature;
 
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,8 @@ pub enum Pin {
         tag: String,
         /// The asset.
         asset: Asset,
+        /// The asset with its bundle, when the release has one.
+        signature: Option<Asset>,
     },
     /// A line of an index.
     Line {
@@ -70,6 +73,8 @@ pub enum Pin {
         archive: Option<Digest>,
         /// The commit or tag that it came from.
         resolved: Option<String>,
+        /// The digest of the bundle that was found with it.
+        signature: Option<Digest>,
     },
 }
 
@@ -93,6 +98,8 @@ pub struct Brought {
     pub archive: Option<Digest>,
     /// The commit or tag that they came from.
     pub resolved: Option<String>,
+    /// The digest of the bundle that was found with them: a claim that nobody has looked at yet.
+    pub signature: Option<Digest>,
 }
 
 impl Pin {
@@ -108,7 +115,9 @@ impl Pin {
                 let filter = folder_filter(folder, member)?;
                 let tree =
                     ingest_dir(folder, &filter, &limits, batch).map_err(|error| named(member, error))?;
-                Ok(Brought { tree, archive: None, resolved: None })
+                let found = signature::inside(folder, &member.words())?;
+                let signature = signature::keep(batch, found.as_deref(), None)?;
+                Ok(Brought { tree, archive: None, resolved: None, signature })
             }
             Self::File(file) => {
                 let bytes = read_limited(file, MAX_ARCHIVE_BYTES)
@@ -123,21 +132,34 @@ impl Pin {
                             file.display()
                         ))
                     })?;
-                unpack(member, &bytes, None, batch)
+                let found = signature::beside(file, &member.words())?;
+                unpack(member, &bytes, None, found.as_deref(), batch)
             }
             Self::Commit { address, commit, path } => {
                 let tree = bring_commit(context, member, address, commit, path, batch)?;
-                Ok(Brought { tree, archive: None, resolved: Some(commit.clone()) })
+                let inside = if path.is_empty() {
+                    signature::INSIDE.to_owned()
+                } else {
+                    format!("{path}/{}", signature::INSIDE)
+                };
+                let found = Mirror::open(&git_cache(context), address)?.file(commit, &inside)?;
+                let signature = signature::keep(batch, found.as_deref(), None)?;
+                Ok(Brought { tree, archive: None, resolved: Some(commit.clone()), signature })
             }
-            Self::Asset { tag, asset } => {
-                let bytes = Client::new(context)?.download(asset)?;
-                unpack(member, &bytes, Some(tag.clone()), batch)
+            Self::Asset { tag, asset, signature } => {
+                let client = Client::new(context)?;
+                let bytes = client.download(asset)?;
+                let found = signature.as_ref().map(|asset| client.download(asset)).transpose()?;
+                unpack(member, &bytes, Some(tag.clone()), found.as_deref(), batch)
             }
-            Self::Line { folder, line } => unpack(member, &folder.archive(line)?, None, batch),
-            Self::Locked { content, archive, resolved } => Ok(Brought {
+            Self::Line { folder, line } => {
+                unpack(member, &folder.archive(line)?, None, folder.signature(line)?.as_deref(), batch)
+            }
+            Self::Locked { content, archive, resolved, signature } => Ok(Brought {
                 tree: context.store.tree(content)?,
                 archive: *archive,
                 resolved: resolved.clone(),
+                signature: *signature,
             }),
         }
     }
@@ -148,10 +170,17 @@ fn named(member: &Member, error: astrid_store::StoreError) -> Error {
     Error::new(error.kind(), format!("{}: {}", member.words(), error.message()))
 }
 
-fn unpack(member: &Member, bytes: &[u8], resolved: Option<String>, batch: &Batch<'_>) -> Result<Brought> {
+fn unpack(
+    member: &Member,
+    bytes: &[u8],
+    resolved: Option<String>,
+    found: Option<&[u8]>,
+    batch: &Batch<'_>,
+) -> Result<Brought> {
+    let signature = signature::keep(batch, found, Some(bytes))?;
     let files = archive::unpack(bytes, &Limits::default(), &member.to_string())?;
     let tree = batch.put_files(&content_of(member, files)?)?;
-    Ok(Brought { tree, archive: Some(Digest::of(bytes)), resolved })
+    Ok(Brought { tree, archive: Some(Digest::of(bytes)), resolved, signature })
 }
 
 /// The files that count: a capsule is what its archive would hold, whatever it came in.
@@ -252,6 +281,12 @@ fn bring_commit(
 
 fn is_under(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The tree that the content of a local folder is; its bytes go nowhere.
+pub(crate) fn tree_of(folder: &Path, member: &Member) -> Result<Tree> {
+    let filter = folder_filter(folder, member)?;
+    hash_dir(folder, &filter, &Limits::default(), None).map_err(|error| named(member, error))
 }
 
 /// The digest that a local source would have now, bytes read only where the files changed.

@@ -13,6 +13,7 @@ use crate::context::{Context, Network};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Running;
 use crate::source::address::is_loopback;
+use crate::source::signature::BESIDE;
 
 /// An archive larger than this is not downloaded: 50 MiB, as everywhere in the platform.
 pub(crate) const MAX_ARCHIVE_BYTES: u64 = 50 << 20;
@@ -127,6 +128,16 @@ impl Release {
                     ))
                 }),
         }
+    }
+}
+
+impl Release {
+    /// The asset with the bundle of another asset.
+    #[must_use]
+    pub fn signature_of(&self, archive: &Asset) -> Option<&Asset> {
+        BESIDE.iter().find_map(|ending| {
+            self.assets.iter().find(|asset| asset.name.strip_suffix(ending) == Some(archive.name.as_str()))
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Floors only rise. Neither a rollback nor a repository lowers them, so that an old version with a
 //! known hole can't come back unnoticed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use astrid_authority::DistroId;
 use astrid_manifest::signer::Signer;
@@ -12,7 +12,7 @@ use semver::Version;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::plan::fleet::Fleet;
 
 /// Who signed a subject when it was last applied, and what was proved.
@@ -25,10 +25,31 @@ pub struct SubjectFloor {
 }
 
 impl SubjectFloor {
+    /// Who signed it and what was proved, as `[[policy.change]]` writes it.
+    #[must_use]
+    pub fn words(&self) -> String {
+        signed_by(&self.signer, self.provenance.as_deref())
+    }
+
+    /// Whether something signed by `signer` with `provenance` is less than, or other than, what was seen.
+    #[must_use]
+    pub fn is_undercut_by(&self, signer: &Signer, provenance: Option<&str>) -> bool {
+        self.is_signed() && self.signer != *signer
+            || self.provenance.is_some() && self.provenance.as_deref() != provenance
+    }
     /// Says whether somebody signed it.
     #[must_use]
     pub fn is_signed(&self) -> bool {
         !self.signer.is_unsigned()
+    }
+}
+
+/// A signer and what was proved, in the words that `[[policy.change]]` compares.
+#[must_use]
+pub fn signed_by(signer: &Signer, provenance: Option<&str>) -> String {
+    match provenance {
+        Some(provenance) => format!("{signer} with {provenance}"),
+        None => signer.to_string(),
     }
 }
 
@@ -37,6 +58,17 @@ impl SubjectFloor {
 pub struct Floors {
     distros: BTreeMap<(String, DistroId), Version>,
     subjects: BTreeMap<Subject, SubjectFloor>,
+    /// Reviewed changes that were made use of: each counts once.
+    changes: BTreeSet<UsedChange>,
+}
+
+/// A `[[policy.change]]` that was made use of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsedChange {
+    subject: Subject,
+    from: String,
+    to: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,6 +79,8 @@ struct File {
     distros: Vec<DistroEntry>,
     #[serde(default, rename = "subject", skip_serializing_if = "Vec::is_empty")]
     subjects: Vec<SubjectEntry>,
+    #[serde(default, rename = "used-change", skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<UsedChange>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,7 +120,7 @@ impl Floors {
             .into_iter()
             .map(|entry| (entry.subject, SubjectFloor { signer: entry.signer, provenance: entry.provenance }))
             .collect();
-        Ok(Self { distros, subjects })
+        Ok(Self { distros, subjects, changes: file.changes.into_iter().collect() })
     }
 
     /// The text of [`Self::FILE`].
@@ -106,7 +140,12 @@ impl Floors {
         });
         write_own(
             Self::FILE,
-            &File { format_version: 1, distros: distros.collect(), subjects: subjects.collect() },
+            &File {
+                format_version: 1,
+                distros: distros.collect(),
+                subjects: subjects.collect(),
+                changes: self.changes.iter().cloned().collect(),
+            },
         )
     }
 
@@ -122,10 +161,20 @@ impl Floors {
         self.subjects.get(subject)
     }
 
+    /// Whether a reviewed change was made use of already.
+    #[must_use]
+    pub fn has_used(&self, subject: &Subject, from: &str, to: &str) -> bool {
+        self.changes.contains(&UsedChange {
+            subject: subject.clone(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+        })
+    }
+
     /// Raises the floors to what was applied.
     ///
-    /// `accepted` names the subjects whose new signer, or lack of one, somebody accepted: only there
-    /// a signature gives way to another.
+    /// `accepted` names the subjects whose new signer, or lack of one, a reviewed line allows: only there
+    /// a signature gives way to another, and the line is used up.
     pub fn raise(&mut self, origin: &str, fleet: &Fleet, accepted: &[Subject]) {
         let key = (origin.to_owned(), fleet.distro.clone());
         if self.distros.get(&key).is_none_or(|highest| fleet.version > *highest) {
@@ -134,15 +183,41 @@ impl Floors {
         for (subject, artifact) in &fleet.artifacts {
             let seen =
                 SubjectFloor { signer: artifact.signer.clone(), provenance: artifact.provenance.clone() };
-            let keeps = self.subjects.get(subject).is_some_and(|floor| {
-                floor.is_signed() && floor.signer != seen.signer
-                    || floor.provenance.is_some() && seen.provenance.is_none()
-            });
-            if !keeps || accepted.contains(subject) {
-                self.subjects.insert(subject.clone(), seen);
+            let undercut = self
+                .subjects
+                .get(subject)
+                .filter(|floor| floor.is_undercut_by(&seen.signer, seen.provenance.as_deref()))
+                .map(SubjectFloor::words);
+            match undercut {
+                Some(_) if !accepted.contains(subject) => {}
+                undercut => {
+                    if let Some(from) = undercut {
+                        self.changes.insert(UsedChange { subject: subject.clone(), from, to: seen.words() });
+                    }
+                    self.subjects.insert(subject.clone(), seen);
+                }
             }
         }
     }
+}
+
+/// The refusal of a signer that is not the one of before, with the line that would allow it.
+pub(crate) fn new_signer(subject: &Subject, from: &str, to: &str) -> Error {
+    let quoted = |text: &str| toml_edit::Value::from(text).to_string();
+    let line = [
+        "[[policy.change]]".to_owned(),
+        format!("subject = {}", quoted(&subject.to_string()).trim()),
+        format!("from = {}", quoted(from).trim()),
+        format!("to = {}", quoted(to).trim()),
+        "reason = \"…\"".to_owned(),
+    ];
+    Error::new(
+        ErrorKind::Signature,
+        format!("{subject} was made by {from} when this home applied it, and is now by {to}"),
+    )
+    .because(["if that is right, put this into etc/policy.toml of the home; it counts once:".to_owned()])
+    .because(line.into_iter().map(|line| format!("  {line}")))
+    .hint("ask who publishes it why; neither `--yes` nor `--trust` allows it")
 }
 
 /// Parses a file that only this program writes.

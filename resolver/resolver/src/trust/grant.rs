@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::acknowledgement::{Acknowledgements, Candidate};
 use super::flags::Flags;
+use super::floors::new_signer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::Plan;
 use crate::plan::document::{Confirmation, Evidence, Need, PlanDocument};
@@ -160,23 +161,43 @@ fn confirm(
     let mut accepted = Vec::new();
     for confirmation in &document.confirm {
         match confirmation {
-            Confirmation::NewSigner { subject, .. } if flags.accept_new_key => accepted.push(subject.clone()),
-            Confirmation::Unsigned { subject } if flags.allow_unsigned => accepted.push(subject.clone()),
-            Confirmation::NewSigner { subject, from, to } => {
+            Confirmation::NewSigner { subject, allowed: Some(_), .. } => accepted.push(subject.clone()),
+            Confirmation::NewSigner { subject, from, to, allowed: None } => {
+                return Err(new_signer(subject, from, to));
+            }
+            Confirmation::UnsignedDistro if !flags.allow_unsigned => {
                 return Err(Error::new(
                     ErrorKind::Signature,
-                    format!("{subject} was signed by {from}, and is now signed by {to}"),
+                    format!("distro `{}` comes from somewhere else and is not signed", document.distro.id),
+                )
+                .hint("ask who publishes it for a signed one; `--allow-unsigned` takes it all the same"));
+            }
+            Confirmation::NewDistroKey { from, to } if !flags.accept_new_key => {
+                return Err(Error::new(
+                    ErrorKind::Signature,
+                    format!(
+                        "distro `{}` was signed by {from} when this home first saw it, and is now by {to}",
+                        document.distro.id
+                    ),
                 )
                 .hint("pass `--accept-new-key` when you know that the signer changed"));
             }
-            Confirmation::Unsigned { subject } => {
+            Confirmation::DistroSignatureGone { from } => {
                 return Err(Error::new(
                     ErrorKind::Signature,
-                    format!("{subject} was signed when this home applied it before, and is not now"),
+                    format!(
+                        "distro `{}` was signed by {from} when this home first saw it, and is not signed now",
+                        document.distro.id
+                    ),
                 )
-                .hint("pass `--allow-unsigned` when you know why"));
+                .hint(
+                    "`--allow-unsigned` does not allow it; `astrid trust keys remove` forgets who signed it",
+                ));
             }
-            Confirmation::Downgrade { .. } | Confirmation::ReplaceDistro { .. } => {}
+            Confirmation::UnsignedDistro
+            | Confirmation::NewDistroKey { .. }
+            | Confirmation::Downgrade { .. }
+            | Confirmation::ReplaceDistro { .. } => {}
         }
     }
     for confirmation in &document.confirm {

@@ -16,5 +16,5 @@ mod tests;
 pub use acknowledgement::{Acknowledgements, Candidate, Conditions, Revocations, Void};
 pub use belief::Beliefs;
 pub use flags::{Flags, TrustFlag};
-pub use floors::Floors;
+pub use floors::{Floors, signed_by};
 pub use grant::{Prompt, TrustedPlan, grant};

@@ -281,10 +281,69 @@ fn trust_covers_neither_downgrade_nor_another_distro_nor_another_signer_denied()
     let signed = world().edit("capsule:fs", |fs| fs.signer = key("ed25519:A")).applied();
     let other = signed.clone().edit("capsule:fs", |fs| fs.signer = key("ed25519:B"));
     assert_eq!(run(other.plan().unwrap(), &none(), &all).unwrap_err().kind(), ErrorKind::Signature);
-    let flags = Flags { accept_new_key: true, ..all.clone() };
-    assert_eq!(run(other.plan().unwrap(), &none(), &flags).unwrap().accepted().len(), 1);
+    let flags = Flags { accept_new_key: true, allow_unsigned: true, ..all.clone() };
+    assert_eq!(run(other.plan().unwrap(), &none(), &flags).unwrap_err().kind(), ErrorKind::Signature);
     let unsigned = signed.edit("capsule:fs", |fs| fs.signer = Signer::Unsigned);
     assert_eq!(run(unsigned.plan().unwrap(), &none(), &all).unwrap_err().kind(), ErrorKind::Signature);
+}
+
+#[test]
+fn a_reviewed_line_lets_a_signer_change_once() {
+    let all = Flags { trust_all: true, ..Flags::default() };
+    let key = |key: &str| Signer::Key(key.to_owned());
+    let signed = world().edit("capsule:fs", |fs| fs.signer = key("ed25519:A")).applied();
+    let change = |from: &str, to: &str| astrid_manifest::policy::PolicyChange {
+        subject: "capsule:fs".parse().unwrap(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+        reason: "the project moved".to_owned(),
+        at: astrid_manifest::diagnostic::Position::default(),
+    };
+    let under = |change| {
+        let home = astrid_manifest::policy::Policy { changes: vec![change], ..Default::default() };
+        crate::policy::EffectivePolicy::combine(&home, &astrid_manifest::policy::Policy::default(), false)
+    };
+    let mut other = signed.edit("capsule:fs", |fs| fs.signer = key("ed25519:B"));
+    let kind = |world: &World| run(world.plan().unwrap(), &none(), &all).map_err(|error| error.kind());
+    for (from, to) in
+        [("key ed25519:A", "key ed25519:C"), ("key ed25519:B", "key ed25519:A"), ("unsigned", "*")]
+    {
+        other.policy = under(change(from, to));
+        assert_eq!(kind(&other).unwrap_err(), ErrorKind::Signature, "{from} {to}");
+    }
+    other.policy = under(change("key ed25519:A", "key ed25519:B"));
+    let granted = kind(&other).unwrap();
+    assert_eq!(granted.accepted().len(), 1);
+    other.floors.raise(&other.origin, &other.fleet, granted.accepted());
+    other.floors = crate::trust::Floors::parse(&other.floors.write().unwrap()).unwrap();
+    // Back is another change, and forth again is the one that was used up.
+    let policy = other.policy.clone();
+    let mut back = other.applied().edit("capsule:fs", |fs| fs.signer = key("ed25519:A"));
+    assert_eq!(kind(&back).unwrap_err(), ErrorKind::Signature);
+    back.policy = under(change("key ed25519:B", "key ed25519:A"));
+    let granted = kind(&back).unwrap();
+    back.floors.raise(&back.origin, &back.fleet, granted.accepted());
+    let mut forth = back.applied().edit("capsule:fs", |fs| fs.signer = key("ed25519:B"));
+    forth.policy = policy;
+    assert_eq!(kind(&forth).unwrap_err(), ErrorKind::Signature);
+}
+
+#[test]
+fn provenance_that_gets_weaker_is_refused_denied() {
+    let all = Flags { trust_all: true, ..Flags::default() };
+    let key = Signer::Key("ed25519:A".to_owned());
+    let proved = world()
+        .edit("capsule:fs", |fs| {
+            fs.signer = key.clone();
+            fs.provenance = Some("slsa-v1".to_owned());
+        })
+        .applied();
+    for weaker in [None, Some("slsa-v0.2".to_owned())] {
+        let less = proved.clone().edit("capsule:fs", |fs| fs.provenance = weaker.clone());
+        let refused = run(less.plan().unwrap(), &none(), &all).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Signature);
+        assert!(refused.to_string().contains("with slsa-v1"), "{refused}");
+    }
 }
 
 #[test]

@@ -8,14 +8,13 @@ use astrid_authority::{CapsuleName, Digest, PackId};
 use astrid_manifest::component::EffectiveAuthority;
 use astrid_manifest::diagnostic::Position;
 use astrid_manifest::lock::{Lock, LockedCapsule, LockedDistro, LockedPack, SCHEMA_VERSION};
-use astrid_manifest::policy::HomePolicy;
 use astrid_manifest::source::Source;
 use astrid_manifest::subject::Subject;
 use astrid_store::stat_cache::StatCache;
 use astrid_store::{Store, Tree};
 
 use super::claims::{compare_with_known, compare_with_line};
-use super::{Evidence, Freshness, Listings, Provenance, VerifiedFleet, Verifier, fleet};
+use super::{Freshness, Listings, VerifiedFleet, fleet};
 use crate::artifact::{Artifact, CapsuleArtifact, PackArtifact};
 use crate::brought::{Brought, Place};
 use crate::context::Context;
@@ -23,8 +22,10 @@ use crate::declaration::Declaration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{for_each, threads_for};
 use crate::first_seen::{FirstSeen, check_age};
+use crate::gate::{DistroProof, Evidence, Gate, Provenance};
 use crate::graph::Graph;
 use crate::policy::EffectivePolicy;
+use crate::proposal::HomeTrust;
 use crate::resolution::{Chosen, Resolution, Solved, in_mode, local_folder, solve_fully, taken_lock};
 use crate::solve::Member;
 use crate::source::{digest_now, is_complete};
@@ -34,21 +35,23 @@ use crate::source::{digest_now, is_complete};
 /// Nothing is written beside the declaration: that is [`VerifiedFleet::write_lock`].
 ///
 /// # Errors
-/// `Corrupt` when bytes are not what a lock or index says; `Signature` from the verifier; `Policy`
-/// for a ceiling or a minimum age; `Invalid` for artifacts; `NeedsNetwork` and `Failed` from sources.
-pub fn verify(
-    context: &Context,
-    mut resolution: Resolution,
-    verifier: &dyn Verifier,
-    freshness: Freshness,
-) -> Result<VerifiedFleet> {
+/// `Corrupt` when bytes are not what a lock or index says; `Signature` when who made something is not known, or may
+/// not have; `Policy` for a ceiling or a minimum age; `Invalid` for artifacts; `NeedsNetwork` and `Failed` from sources.
+pub fn verify(context: &Context, mut resolution: Resolution, freshness: Freshness) -> Result<VerifiedFleet> {
     let context = &in_mode(context, resolution.request.mode);
+    let trust = HomeTrust::read(context)?;
+    let (policy, proof) = trust.judge(context, &resolution.declaration)?;
+    let gate = Gate::open(context, &policy, trust.policy.trusted_root);
     if freshness == Freshness::StatCache
         && let Some(lock) = taken_lock(&resolution)
         && let Some(listings) = unchanged(context, &resolution.declaration, lock)?
+        && is_proved(&gate, lock)?
     {
         let lock = with_origin(lock.clone(), &resolution.declaration);
-        return Ok(fleet(context, &resolution, lock, Found { listings, ..Found::default() }));
+        resolution.notes.extend(proof.notes.iter().cloned());
+        resolution.notes.extend(gate.notes());
+        gate.save();
+        return Ok(fleet(context, &resolution, lock, Found { listings, proof, ..Found::default() }));
     }
     let was_fresh = resolution.solved.is_none();
     if was_fresh {
@@ -57,8 +60,8 @@ pub fn verify(
     let Some(solved) = resolution.solved.take() else {
         return Err(Error::failed("resolution gave no versions"));
     };
-    let policy = effective_policy(context, &resolution.declaration)?;
-    let checked = check_members(context, &solved, verifier)?;
+    let checked = check_members(context, &solved, &gate)?;
+    gate.save();
     let lock = write_entries(&resolution, &solved, &checked)?;
     compare_with_known(&resolution, &lock, was_fresh)?;
     check_policy(context, &resolution, &solved, &checked, &policy)?;
@@ -72,7 +75,10 @@ pub fn verify(
     }
     resolution.notes.extend(checked.warnings);
     resolution.notes.extend(policy.without_effect().iter().cloned());
+    resolution.notes.extend(proof.notes.iter().cloned());
+    resolution.notes.extend(gate.notes());
     let found = Found {
+        proof,
         capsules: checked.capsules,
         packs: checked.packs,
         graph: Some(solved.graph),
@@ -103,6 +109,7 @@ pub(super) struct Found {
     pub(super) packs: BTreeMap<PackId, PackArtifact>,
     pub(super) graph: Option<Graph>,
     pub(super) listings: Listings,
+    pub(super) proof: DistroProof,
 }
 
 /// A line of a lock, as far as its bytes matter.
@@ -192,14 +199,33 @@ fn listing_if_unchanged(
     Ok(is_unchanged.then_some(tree))
 }
 
-fn effective_policy(context: &Context, declaration: &Declaration) -> Result<EffectivePolicy> {
-    let path = context.home.policy();
-    let home = match std::fs::read_to_string(&path) {
-        Ok(text) => HomePolicy::parse("etc/policy.toml", &text)?.value,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => HomePolicy::default(),
-        Err(error) => return Err(Error::failed("etc/policy.toml of the home can't be read").caused_by(error)),
-    };
-    Ok(EffectivePolicy::combine(&home.policy, &declaration.distro().policy))
+/// Whether what a lock says of signers is what is verified again, or was by this home.
+fn is_proved(gate: &Gate<'_>, lock: &Lock) -> Result<bool> {
+    for locked in lock.capsules.iter().filter(|locked| locked.pack.is_none()) {
+        let found = gate.admit(&Evidence {
+            subject: &Subject::Capsule(locked.name.clone()),
+            source: &locked.source,
+            content: locked.content,
+            archive: locked.archive,
+            signature: locked.bundle,
+        })?;
+        if found.signer != locked.signer || found.predicate != locked.provenance {
+            return Ok(false);
+        }
+    }
+    for locked in &lock.packs {
+        let found = gate.admit(&Evidence {
+            subject: &Subject::Pack(locked.id.clone()),
+            source: &locked.source,
+            content: locked.content,
+            archive: locked.archive,
+            signature: locked.bundle,
+        })?;
+        if found.signer != locked.signer || found.predicate != locked.provenance {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 pub(super) struct CheckedCapsule {
@@ -216,17 +242,18 @@ struct Checked {
 }
 
 /// Works out the authority of everything from its bytes, and asks who made it.
-fn check_members(context: &Context, solved: &Solved, verifier: &dyn Verifier) -> Result<Checked> {
+fn check_members(context: &Context, solved: &Solved, gate: &Gate<'_>) -> Result<Checked> {
     let members: Vec<(&Member, &Chosen)> = solved.members.iter().collect();
     let results = for_each(context.jobs, &members, |(member, chosen)| {
         let found = &chosen.found;
         compare_with_line(member, chosen)?;
         let subject = Subject::from((*member).clone());
-        let provenance = verifier.verify(&Evidence {
+        let provenance = gate.admit(&Evidence {
             subject: &subject,
             source: &chosen.source,
             content: found.artifact.content(),
             archive: found.archive,
+            signature: found.signature,
         })?;
         let parts: Vec<&CapsuleArtifact> = match &found.artifact {
             Artifact::Capsule(capsule) => vec![capsule],
@@ -405,7 +432,10 @@ fn check_policy(
             continue;
         }
         let tree = chosen.found.artifact.content();
+        // A log's word, where there is one, counts from when it was signed, not from when it was met here.
+        let signed = checked.provenance.get(member).and_then(|found| found.signed_at);
         let first = seen.see(tree, now);
+        let first = signed.unwrap_or(first);
         let is_locked = known.is_some_and(|known| match member {
             Member::Capsule(name) => known.capsule(name.as_str()).is_some_and(|one| one.content == tree),
             Member::Pack(id) => known.pack(id.as_str()).is_some_and(|one| one.content == tree),

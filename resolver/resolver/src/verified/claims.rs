@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use astrid_authority::Digest;
 use astrid_manifest::lock::{Lock, LockedCapsule, LockedPack};
-use astrid_manifest::signer::Signer;
 
 use crate::artifact::{Artifact, CapsuleArtifact, PackArtifact};
 use crate::error::{Error, ErrorKind, Result};
 use crate::resolution::{Chosen, LockMode, Resolution};
 use crate::solve::Member;
+use crate::trust::signed_by;
 
 /// Compares the claims of an index with the bytes.
 pub(super) fn compare_with_line(member: &Member, chosen: &Chosen) -> Result<()> {
@@ -123,8 +123,12 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
             )
         };
         first_difference(&member, &list(found), &list(said), &describe)?;
-        if found.signer != said.signer {
-            return Err(signer_differs(&member, &found.signer, &said.signer));
+        if (&found.signer, &found.provenance) != (&said.signer, &said.provenance) {
+            return Err(signer_differs(
+                &member,
+                &signed_by(&found.signer, found.provenance.as_deref()),
+                &signed_by(&said.signer, said.provenance.as_deref()),
+            ));
         }
     }
     for found in &lock.packs {
@@ -145,15 +149,19 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
                     ("content", Some(one.content)),
                     ("permissions", Some(one.permissions)),
                     ("authority", Some(one.authority)),
-                    ("bundle", one.bundle),
+                    ("", None),
                     ("", None),
                     ("", None),
                 ],
             )
         };
         first_difference(&member, &list(found), &list(said), &describe)?;
-        if found.signer != said.signer {
-            return Err(signer_differs(&member, &found.signer, &said.signer));
+        if (&found.signer, &found.provenance) != (&said.signer, &said.provenance) {
+            return Err(signer_differs(
+                &member,
+                &signed_by(&found.signer, found.provenance.as_deref()),
+                &signed_by(&said.signer, said.provenance.as_deref()),
+            ));
         }
     }
     if strict && (known.capsules.len() != lock.capsules.len() || known.packs.len() != lock.packs.len()) {
@@ -181,10 +189,10 @@ fn first_difference(
     Ok(())
 }
 
-fn signer_differs(member: &Member, found: &Signer, said: &Signer) -> Error {
+fn signer_differs(member: &Member, found: &str, said: &str) -> Error {
     Error::new(
         ErrorKind::Signature,
-        format!("{} is signed by {found}, and Distro.lock says {said}", member.words()),
+        format!("{} is made by {found}, and Distro.lock says {said}", member.words()),
     )
     .hint("if the change is wanted, run `astrid lock --upgrade` and review it")
 }

@@ -16,7 +16,7 @@ use astrid_resolver::rollback::{RollbackOptions, rollback};
 use astrid_resolver::saved_plan::SavedPlan;
 use astrid_resolver::trust::grant::{Caller, grant};
 use astrid_resolver::trust::{Flags, TrustedPlan};
-use astrid_resolver::verified::{Freshness, NoProvenance, VerifiedFleet, verified};
+use astrid_resolver::verified::{Freshness, VerifiedFleet, verified};
 use astrid_resolver::{Clock, Context, Declaration, Entropy, Result, Target};
 use astrid_store::generation::{Action, GenerationNumber};
 use astrid_store::{Disk, Home, Store};
@@ -124,7 +124,7 @@ impl Machine {
     }
 
     pub(crate) fn fleet(&self) -> Result<VerifiedFleet> {
-        verified(&self.context, &self.declaration(), &Request::default(), &NoProvenance, Freshness::Hash)
+        verified(&self.context, &self.declaration(), &Request::default(), Freshness::Hash)
     }
 
     pub(crate) fn propose(&self) -> Result<Proposal> {

@@ -9,5 +9,6 @@ mod fixture;
 mod git;
 mod index;
 mod locking;
+mod proving;
 mod release;
 mod support;

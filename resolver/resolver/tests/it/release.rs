@@ -17,6 +17,7 @@ fn release(server: &Server, tag: &str, assets: &[&str]) -> serde_json::Value {
 /// A server with two releases of a capsule.
 fn served(world: &mut World) -> Server {
     let server = Server::start();
+    world.home_policy("[policy]\nprovenance = \"if-present\"\n");
     world.context.endpoints.release_api.clone_from(&server.base);
     let releases = ["v1.1.0", "v1.0.0"].map(|tag| release(&server, tag, &["fs.capsule"]));
     server.answer("/repos/acme/tools/releases?per_page=100&page=1", serde_json::to_vec(&releases).unwrap());
@@ -60,6 +61,7 @@ fn a_replaced_asset_is_refused_denied() {
     declare(&world, "tag = \"v1.0.0\"");
     world.lock().unwrap();
     let mut other = World::new();
+    other.home_policy("[policy]\nprovenance = \"if-present\"\n");
     other.context.endpoints.release_api.clone_from(&server.base);
     other.write("fleet/Distro.toml", std::fs::read(world.path("fleet/Distro.toml")).unwrap());
     other.write("fleet/Distro.lock", world.lock_text());

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use astrid_resolver::context::{Clock, Context, Entropy};
 use astrid_resolver::verified::Freshness;
-use astrid_resolver::{Declaration, Error, NoProvenance, Request, Target, VerifiedFleet, resolve, verify};
+use astrid_resolver::{Declaration, Error, Request, Target, VerifiedFleet, resolve, verify};
 use astrid_store::{Disk, Home, Store};
 use jiff::Timestamp;
 
@@ -68,6 +68,11 @@ impl World {
         self.write("fleet/Distro.toml", distro(rest));
     }
 
+    /// `etc/policy.toml` of the home.
+    pub(crate) fn home_policy(&self, text: &str) {
+        fs::write(self.context.home.policy(), text).unwrap();
+    }
+
     /// A folder with a capsule.
     pub(crate) fn capsule(&self, path: &str, name: &str, version: &str, rest: &str) {
         for (file, bytes) in capsule(name, version, rest) {
@@ -86,7 +91,7 @@ impl World {
         freshness: Freshness,
     ) -> Result<VerifiedFleet, Error> {
         let resolution = resolve(&self.context, &self.load()?, request)?;
-        verify(&self.context, resolution, &NoProvenance, freshness)
+        verify(&self.context, resolution, freshness)
     }
 
     pub(crate) fn verified(&self) -> Result<VerifiedFleet, Error> {
