@@ -184,7 +184,7 @@ pub fn suggestion(subject: &str, verified: &Verified) -> String {
             if let (Some(repository), Some(workflow)) = (&claims.repository, &claims.workflow) {
                 line("repository", repository);
                 line("workflow", workflow);
-                if let Some(reference) = &claims.reference {
+                if let Some(reference) = claims.reference.as_ref().filter(|text| is_exact(text)) {
                     line("ref", reference);
                 }
             } else {
@@ -194,7 +194,7 @@ pub fn suggestion(subject: &str, verified: &Verified) -> String {
     }
     if let Some(predicate) = &verified.predicate {
         line("predicate", &predicate.kind);
-        if let Some(builder) = &predicate.builder {
+        if let Some(builder) = predicate.builder.as_ref().filter(|text| is_exact(text)) {
             line("builder", builder);
         }
     }
@@ -202,7 +202,62 @@ pub fn suggestion(subject: &str, verified: &Verified) -> String {
     format!("[[policy.signer]]\n{}", lines.concat())
 }
 
+/// Says whether a text is a pattern of nothing but itself.
+fn is_exact(text: &str) -> bool {
+    !text.contains('*')
+}
+
 /// A basic string of TOML.
 fn quoted(text: &str) -> String {
     toml_edit::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::matches;
+
+    #[test]
+    fn a_star_stops_at_a_slash() {
+        for (pattern, text, same) in [
+            ("", "", true),
+            ("", "a", false),
+            ("a", "a", true),
+            ("a", "A", false),
+            ("*", "", true),
+            ("*", "abc", true),
+            ("*", "a/b", false),
+            ("**", "a/b", true),
+            ("a*c", "abbc", true),
+            ("a*c", "ab/c", false),
+            ("a**c", "ab/c", true),
+            ("***", "a/b", true),
+            ("refs/tags/v*", "refs/tags/v1", true),
+            ("refs/tags/v*", "refs/tags/v1/x", false),
+            ("refs/tags/v*", "xrefs/tags/v1", false),
+            ("*/*", "a/b", true),
+            ("*/*", "a/b/c", false),
+            ("?", "a", false),
+            ("[a]", "a", false),
+            ("a*", "é", false),
+            ("é*", "éa", true),
+        ] {
+            assert_eq!(matches(pattern, text), same, "{pattern} {text}");
+        }
+        // No pattern takes long.
+        assert!(!matches(&"*a".repeat(500), &"a".repeat(499)));
+    }
+
+    proptest! {
+        #[test]
+        fn texts_match_themselves_and_stars_match_everything(text in "[a-c/]{0,12}", at in 0usize..12) {
+            prop_assert!(matches(&text, &text) && matches("**", &text));
+            prop_assert_eq!(matches("*", &text), !text.contains('/'));
+            let (head, tail) = text.split_at(at.min(text.len()));
+            let suffix = format!("**{tail}");
+            let prefix = format!("{head}**");
+            prop_assert!(matches(&suffix, &text) && matches(&prefix, &text));
+        }
+    }
 }

@@ -181,6 +181,9 @@ impl Statement {
                 statement.kind.escape_debug()
             )));
         }
+        if statement.predicate_type.is_empty() || statement.predicate_type.contains(char::is_control) {
+            return Err(Error::unreadable("the statement has no type of predicate that can be shown"));
+        }
         if statement.subject.is_empty() || statement.subject.len() > MAX_SUBJECTS {
             return Err(Error::unreadable(format!(
                 "a statement has between 1 and {MAX_SUBJECTS} subjects, and this one has {}",
@@ -240,6 +243,8 @@ mod tests {
             "{}",
             r#"{"_type":"https://in-toto.io/Statement/v2","subject":[{"name":"a","digest":{}}],"predicateType":"p"}"#,
             r#"{"_type":"https://in-toto.io/Statement/v1","subject":[],"predicateType":"p"}"#,
+            r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a","digest":{}}],"predicateType":""}"#,
+            r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a","digest":{}}],"predicateType":"a\nb"}"#,
             r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a"}],"predicateType":"p"}"#,
         ] {
             assert!(Statement::parse(text.as_bytes()).is_err(), "{text}");

@@ -365,7 +365,8 @@ impl Predicate {
             _ => &[],
         };
         let found = path.iter().try_fold(&statement.predicate, |value, key| value.get(key));
-        let builder = found.and_then(|value| value.as_str()).map(str::to_owned);
+        let builder = found.and_then(|value| value.as_str()).filter(|id| !id.contains(char::is_control));
+        let builder = builder.map(str::to_owned);
         Self { kind: statement.predicate_type.clone(), builder }
     }
 }
