@@ -140,9 +140,7 @@ impl<'a> Draft<'a> {
         let mut packer = Packer::new(out);
         packer.add(&Member::Statement.path(), &self.statement_bytes).map_err(writing)?;
         if let Some(signature) = signature {
-            if crate::payload::of(signature.as_bytes())? != self.statement_bytes {
-                return Err(Error::refused("the signature is of something else than this bundle"));
-            }
+            crate::payload::check(signature.as_bytes(), &self.statement_bytes)?;
             packer.add(&Member::Signature.path(), signature.as_bytes()).map_err(writing)?;
         }
         for (member, hashes) in &self.members {

@@ -37,6 +37,8 @@ impl Default for Limits {
 pub const MEMBER_BYTES: u64 = 50 << 20;
 /// Most bytes of one document, when written and when read: 16 MiB.
 pub const DOCUMENT_BYTES: u64 = 16 << 20;
+/// Most bytes of the bundle's own signature, which holds the statement as base64: 24 MiB.
+pub const SIGNATURE_BYTES: usize = 24 << 20;
 /// The ratio counts once this much was unpacked: 8 MiB.
 pub(crate) const RATIO_COUNTS_FROM: u64 = 8 << 20;
 /// Longest path of a member in bytes: what a header holds without an extension.

@@ -1,29 +1,18 @@
 //! The payload of a Sigstore bundle, to be compared with what it should be over. Nothing is verified.
 
-use astrid_provenance::statement::MEDIA_TYPE;
-use serde::Deserialize;
+use astrid_provenance::Bundle;
 
 use crate::error::{Error, Result};
+use crate::limits::SIGNATURE_BYTES;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Outer {
-    dsse_envelope: Option<Envelope>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope {
-    payload: String,
-    payload_type: String,
-}
-
-/// The payload of the envelope in `bundle`.
-pub(crate) fn of(bundle: &[u8]) -> Result<Vec<u8>> {
-    use base64::Engine as _;
-    let bad = || Error::unreadable("bundle.sigstore.json in the bundle is no Sigstore bundle of a statement");
-    let outer: Outer = serde_json::from_slice(bundle).map_err(|_| bad())?;
-    let envelope = outer.dsse_envelope.filter(|envelope| envelope.payload_type == MEDIA_TYPE);
-    let envelope = envelope.ok_or_else(bad)?;
-    base64::engine::general_purpose::STANDARD.decode(envelope.payload).map_err(|_| bad())
+/// Checks that `bundle` is a Sigstore bundle whose payload is `statement`.
+pub(crate) fn check(bundle: &[u8], statement: &[u8]) -> Result<()> {
+    let parsed = Bundle::parse_within(bundle, SIGNATURE_BYTES).map_err(|error| {
+        Error::unreadable("bundle.sigstore.json in the bundle can't be read").because([error.to_string()])
+    })?;
+    if parsed.payload() == Some(statement) {
+        return Ok(());
+    }
+    Err(Error::refused("the signature is of something else than bundle.json")
+        .hint("don't use it: ask who sealed it"))
 }

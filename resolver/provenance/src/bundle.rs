@@ -103,7 +103,15 @@ impl Bundle {
     /// # Errors
     /// `Unreadable` when it is too large, has a key twice, or is no bundle of a known version.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let text = json::check(bytes, Self::MAX_BYTES, "a Sigstore bundle")?;
+        Self::parse_within(bytes, Self::MAX_BYTES)
+    }
+
+    /// Reads one bundle of at most `most` bytes, whose payload may be about more than an artifact.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`].
+    pub fn parse_within(bytes: &[u8], most: usize) -> Result<Self> {
+        let text = json::check(bytes, most, "a Sigstore bundle")?;
         if !text.trim_ascii_start().starts_with('{') {
             return Err(no_bundle("it is no object"));
         }
