@@ -136,3 +136,19 @@ pub(crate) fn shuttle(bytes: &[u8]) {
         }
     }
 }
+
+/// Sigstore bundles and trust roots: whatever can be read can be asked, and vouches for nothing that nobody signed.
+pub(crate) fn bundle(bytes: &[u8]) {
+    use astrid_provenance::{Artifact, Bundle, TrustRoot, Verifier};
+    let root = TrustRoot::parse(bytes);
+    let verifier =
+        Verifier::new(root.as_ref().unwrap_or(TrustRoot::builtin())).expect("a root that was read is one");
+    for bundle in Bundle::parse_all(bytes).unwrap_or_default() {
+        let again = Bundle::parse(bundle.bytes()).expect("it was read before");
+        assert_eq!((again.digest(), again.payload()), (bundle.digest(), bundle.payload()));
+        assert!(verifier.verify(&Artifact::new(b"nobody signed this"), &bundle).is_err());
+        if let Some(key) = bundle.key_hint().and_then(|hint| hint.parse().ok()) {
+            assert!(verifier.verify_with_key(&Artifact::new(b"nor this"), &bundle, &key).is_err());
+        }
+    }
+}

@@ -42,6 +42,7 @@ macro_rules! corpora {
 corpora!(
     acknowledgement,
     archive,
+    bundle,
     capsule,
     component,
     distro,
