@@ -8,8 +8,11 @@
 
 mod accepted;
 mod bench_of_cases;
+mod case;
 mod denied;
+mod documents;
 mod keys;
 mod real;
 mod roots;
 mod rules;
+mod windows;
