@@ -432,15 +432,20 @@ impl Declaration {
     /// # Errors
     /// `Invalid` when one is not valid, or is no plain file of reasonable size.
     pub fn acknowledgements(&self) -> Result<Vec<(String, AckFile)>> {
-        let texts = match self.folder() {
-            Some(folder) => trust_texts(folder)?,
-            None => self.0.trust.clone(),
-        };
+        let texts = self.acknowledgement_texts()?;
         let parse = |(shown, text): (String, String)| {
             let file = AckFile::parse(&shown, &text).map_err(Error::from)?.value;
             Ok((shown, file))
         };
         texts.into_iter().map(parse).collect()
+    }
+
+    /// The texts of those acknowledgements, by file.
+    pub(crate) fn acknowledgement_texts(&self) -> Result<Vec<(String, String)>> {
+        match self.folder() {
+            Some(folder) => trust_texts(folder),
+            None => Ok(self.0.trust.clone()),
+        }
     }
 
     /// What the parsers warn about.

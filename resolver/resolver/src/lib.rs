@@ -7,6 +7,8 @@
 //! | [`declaration`] | what people wrote, the lock beside it, and where both came from |
 //! | [`resolution`] | exact versions for everything that is declared |
 //! | [`mod@verified`] | bytes in the store, compared with every claim: the only thing that can be locked |
+//! | [`bundle`] | an opened `.shuttle`: who sealed it, and what its bytes are |
+//! | [`sealing`] | from a verified fleet to a `.shuttle` |
 //! | [`keyring`] | the keys of a person, and the home's own for receipts |
 //! | [`lock_state`] | whether a lock is fresh, and how two locks differ |
 //! | [`artifact`] | what the bytes of a capsule or pack say they are |
@@ -36,6 +38,7 @@
 pub mod apply;
 pub mod artifact;
 mod brought;
+pub mod bundle;
 pub mod context;
 pub mod declaration;
 pub mod drift;
@@ -57,6 +60,7 @@ pub mod proposal;
 pub mod resolution;
 pub mod rollback;
 pub mod saved_plan;
+pub mod sealing;
 pub mod secrets;
 pub mod signing;
 pub mod solve;

@@ -18,6 +18,7 @@ use astrid_store::{Store, Tree};
 use check::Found;
 pub use check::verify;
 pub(crate) use check::{refuse_ungranted, ungranted};
+pub(crate) use claims::{compare_capsule, compare_pack};
 
 use crate::artifact::{CapsuleArtifact, PackArtifact};
 use crate::context::Context;

@@ -37,7 +37,7 @@ pub(super) fn compare_with_line(member: &Member, chosen: &Chosen) -> Result<()> 
 }
 
 /// Compares what a lock says of a capsule with what the bytes of its content say.
-pub(super) fn compare_capsule(locked: &LockedCapsule, artifact: &CapsuleArtifact) -> Result<()> {
+pub(crate) fn compare_capsule(locked: &LockedCapsule, artifact: &CapsuleArtifact) -> Result<()> {
     let package = &artifact.manifest.package;
     let wrong = [
         ("name", package.name != locked.name),
@@ -52,7 +52,7 @@ pub(super) fn compare_capsule(locked: &LockedCapsule, artifact: &CapsuleArtifact
 }
 
 /// Compares what a lock says of a pack with what the bytes of its content say.
-pub(super) fn compare_pack(locked: &LockedPack, artifact: &PackArtifact, lock: &Lock) -> Result<()> {
+pub(crate) fn compare_pack(locked: &LockedPack, artifact: &PackArtifact, lock: &Lock) -> Result<()> {
     let inner = || lock.capsules.iter().filter(|own| own.pack.as_ref() == Some(&locked.id));
     let authorities: BTreeMap<_, _> = inner().map(|own| (own.name.clone(), own.authority)).collect();
     let strangers =
