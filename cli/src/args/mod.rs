@@ -4,6 +4,7 @@ mod fleet;
 mod kernel;
 mod keypair;
 mod lock;
+mod sign;
 mod trust;
 
 pub(crate) use fleet::{
@@ -16,6 +17,7 @@ pub(crate) use kernel::{
 };
 pub(crate) use keypair::{GenerateArgs, KeyNameArgs, KeypairVerb};
 pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
+pub(crate) use sign::SignArgs;
 pub(crate) use trust::{
     AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, SecretNameArgs, SecretSetArgs, SecretVerb, TrustVerb,
 };
@@ -146,6 +148,8 @@ pub(crate) enum Verb {
     /// Make and keep keys to sign with
     #[command(subcommand)]
     Keypair(KeypairVerb),
+    /// Say who made an artifact: write a signed bundle beside it
+    Sign(SignArgs),
     /// Keep secrets for capsules
     #[command(subcommand)]
     Secret(SecretVerb),

@@ -12,6 +12,7 @@ mod lock;
 mod plan;
 mod rollback;
 mod secret;
+mod sign;
 mod status;
 mod tree;
 mod trust;
@@ -40,6 +41,7 @@ pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
         Some(Verb::Update(args)) => edit::update(session, &args),
         Some(Verb::Trust(verb)) => trust::run(session, &verb),
         Some(Verb::Keypair(verb)) => keypair::run(session, &verb),
+        Some(Verb::Sign(args)) => sign::run(session, &args),
         Some(Verb::Secret(verb)) => secret::run(session, &verb),
         Some(Verb::Capsule(verb)) => capsule::run(session, &verb),
         Some(Verb::Validate(args)) => validate::run(session, &args),

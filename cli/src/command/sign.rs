@@ -17,21 +17,21 @@ pub(crate) fn run(session: &mut Session, args: &SignArgs) -> Outcome {
         _ => None,
     };
     let statement = signable.statement(predicate);
-    let signed = match &args.key {
+    let made = match &args.key {
         Some(key) => signing::sign_with_key(&signable, &statement, &signing_key(session, key)?)?,
         None => keyless(session, args, &signable, &statement)?,
     };
     let bundle =
         args.bundle.as_ref().map_or_else(|| signable.bundle.clone(), |file| session.world.path(file));
-    write(session, &signable, &bundle, &signed.bundle)?;
+    write(session, &signable, &bundle, &made.bundle)?;
 
-    let signer = signed.verified.signer();
+    let signer = made.verified.signer();
     let subjects: Vec<_> = statement
         .subject
         .iter()
         .map(|subject| json!({ "name": subject.name, "digest": subject.digest }))
         .collect();
-    let times: Vec<String> = signed.verified.times.iter().map(ToString::to_string).collect();
+    let times: Vec<String> = made.verified.times.iter().map(ToString::to_string).collect();
     let document = json!({
         "bundle": bundle.display().to_string(),
         "kind": signable.kind,

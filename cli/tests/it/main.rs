@@ -13,5 +13,7 @@ mod kernel;
 mod keys;
 mod locking;
 mod prompts;
+#[cfg(feature = "sign")]
+mod signing;
 mod transcripts;
 mod trust;
