@@ -167,14 +167,6 @@ pub(crate) struct GcArgs {
     pub(crate) keep: usize,
 }
 
-/// `verify`
-#[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
-    /// Hash every blob of the store and every file of the generations
-    #[arg(long, required = true)]
-    pub(crate) store: bool,
-}
-
 /// `why`
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {

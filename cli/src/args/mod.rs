@@ -4,12 +4,14 @@ mod fleet;
 mod kernel;
 mod keypair;
 mod lock;
+mod policy;
 mod sign;
 mod trust;
+mod verify;
 
 pub(crate) use fleet::{
     AddArgs, ApplyArgs, BootArgs, ConsentArgs, DiffArgs, GcArgs, HistoryArgs, InitArgs, PlanArgs, RemoveArgs,
-    RollbackArgs, ShowArgs, UpArgs, UpdateArgs, ValidateArgs, VariableArgs, VerifyArgs, WhyArgs,
+    RollbackArgs, ShowArgs, UpArgs, UpdateArgs, ValidateArgs, VariableArgs, WhyArgs,
 };
 pub(crate) use kernel::{
     CapsuleBuildArgs, CapsuleCheckArgs, CapsuleVerb, DaemonArgs, StartArgs, StopArgs, ToolsCallArgs,
@@ -19,8 +21,12 @@ pub(crate) use keypair::{GenerateArgs, KeyNameArgs, KeypairVerb};
 pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
 pub(crate) use sign::SignArgs;
 pub(crate) use trust::{
-    AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, SecretNameArgs, SecretSetArgs, SecretVerb, TrustVerb,
+    AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, RootVerb, SecretNameArgs, SecretSetArgs, SecretVerb,
+    TrustVerb,
 };
+
+pub(crate) use policy::{PolicyCheckArgs, PolicyExplainArgs, PolicyVerb};
+pub(crate) use verify::{SignatureArgs, VerifyArgs};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -130,7 +136,7 @@ pub(crate) enum Verb {
     History(HistoryArgs),
     /// Find what no generation needs; --force removes it
     Gc(GcArgs),
-    /// Check every byte that Astrid keeps
+    /// Say who made an artifact, or check every byte that Astrid keeps
     Verify(VerifyArgs),
     /// Say why something is in the fleet
     Why(WhyArgs),
@@ -150,6 +156,9 @@ pub(crate) enum Verb {
     Keypair(KeypairVerb),
     /// Say who made an artifact: write a signed bundle beside it
     Sign(SignArgs),
+    /// Say what the policy asks of artifacts, and what it finds
+    #[command(subcommand)]
+    Policy(PolicyVerb),
     /// Keep secrets for capsules
     #[command(subcommand)]
     Secret(SecretVerb),

@@ -17,6 +17,23 @@ pub(crate) enum TrustVerb {
     List,
     /// Believe the origin of a distro: its own acknowledgements and policy count from now on
     Believe(BelieveArgs),
+    /// Show and choose the root that signatures are verified with
+    #[command(subcommand)]
+    Root(RootVerb),
+}
+
+/// What is done with the root of trust.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RootVerb {
+    /// Show which root is in use, and how old it is
+    Show,
+    /// Take a trusted_root.json as this home's own
+    Set {
+        /// The file
+        file: PathBuf,
+    },
+    /// Use the root that comes with this program again
+    Reset,
 }
 
 /// `trust review`

@@ -8,7 +8,7 @@ use astrid_store::generation::{Action, Generation, GenerationNumber};
 use astrid_store::{Generations, Store};
 use serde_json::{Value, json};
 
-use crate::args::{GcArgs, HistoryArgs, VerifyArgs};
+use crate::args::{GcArgs, HistoryArgs};
 use crate::exit::{DONE, Failure, Kind, Outcome};
 use crate::render::{put, safe};
 use crate::session::Session;
@@ -199,8 +199,7 @@ fn collected_text(collected: &Collected, generations: &[u64], removed: bool) -> 
 }
 
 /// `verify --store`
-pub(crate) fn verify(session: &mut Session, args: &VerifyArgs) -> Outcome {
-    debug_assert!(args.store, "the parser demands it");
+pub(crate) fn verify(session: &mut Session) -> Outcome {
     let home = session.home()?;
     let store = Store::new(home.clone(), session.disk());
     let found = verify_store(&store)?;

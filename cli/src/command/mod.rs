@@ -10,13 +10,16 @@ mod kernel;
 mod keypair;
 mod lock;
 mod plan;
+mod policy;
 mod rollback;
+mod root;
 mod secret;
 mod sign;
 mod status;
 mod tree;
 mod trust;
 mod validate;
+mod verify;
 mod version;
 
 use clap::CommandFactory as _;
@@ -42,6 +45,7 @@ pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
         Some(Verb::Trust(verb)) => trust::run(session, &verb),
         Some(Verb::Keypair(verb)) => keypair::run(session, &verb),
         Some(Verb::Sign(args)) => sign::run(session, &args),
+        Some(Verb::Policy(verb)) => policy::run(session, &verb),
         Some(Verb::Secret(verb)) => secret::run(session, &verb),
         Some(Verb::Capsule(verb)) => capsule::run(session, &verb),
         Some(Verb::Validate(args)) => validate::run(session, &args),
@@ -58,7 +62,7 @@ pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
         Some(Verb::Generations) => generations::list(session),
         Some(Verb::History(args)) => generations::history(session, &args),
         Some(Verb::Gc(args)) => generations::gc(session, &args),
-        Some(Verb::Verify(args)) => generations::verify(session, &args),
+        Some(Verb::Verify(args)) => verify::run(session, &args),
         Some(Verb::Version) => version::run(session),
         Some(Verb::Completions { shell }) => {
             completions(session, shell);

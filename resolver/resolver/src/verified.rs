@@ -3,6 +3,7 @@
 
 mod check;
 mod claims;
+mod judgement;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use check::Found;
 pub use check::verify;
 pub(crate) use check::{refuse_ungranted, ungranted};
 pub(crate) use claims::{compare_capsule, compare_pack};
+pub use judgement::{Judgement, judgements};
 
 use crate::artifact::{CapsuleArtifact, PackArtifact};
 use crate::context::Context;

@@ -5,6 +5,7 @@
 
 mod cache;
 mod distro;
+mod inquiry;
 pub(crate) mod root;
 
 use std::sync::OnceLock;
@@ -27,7 +28,10 @@ use cache::{Cache, Question};
 
 pub(crate) use distro::check_distro;
 pub use distro::{DISTRO_SIGNATURE, DistroProof};
-pub use root::{AdoptedRoot, RootSource, RootStanding, TRUSTED_ROOT, TRUSTED_ROOT_RECORD};
+pub use inquiry::{Finding, Inquiry, Whose, inquire, spki_of_pem};
+pub use root::{
+    AdoptedRoot, RootSource, RootStanding, TRUSTED_ROOT, TRUSTED_ROOT_RECORD, adopt, forget, standing,
+};
 
 /// What was found out about who made some bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

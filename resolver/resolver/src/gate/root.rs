@@ -6,7 +6,7 @@ use astrid_authority::Digest;
 use astrid_manifest::policy::RootAge;
 use astrid_provenance::root::TrustRoot;
 use astrid_provenance::verify::Verifier;
-use astrid_store::Home;
+use astrid_store::{Home, WriterLock};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,51 @@ pub(crate) fn read(context: &Context) -> Result<(TrustRoot, RootStanding)> {
         left_out: root.left_out().to_vec(),
     };
     Ok((root, standing))
+}
+
+/// What is known of the root that this home uses.
+///
+/// # Errors
+/// `Invalid` when the home's own can't be read as one.
+pub fn standing(context: &Context) -> Result<RootStanding> {
+    Ok(read(context)?.1)
+}
+
+/// Makes a root the home's own, and records when and from where.
+///
+/// # Errors
+/// `Invalid` when it is none, or one that nothing could be verified with; when the operating system refuses.
+pub fn adopt(context: &Context, _writer: &WriterLock, bytes: &[u8], from: &str) -> Result<RootStanding> {
+    let root = TrustRoot::parse(bytes)?;
+    Verifier::new(&root)?;
+    let record = AdoptedRoot {
+        format_version: 1,
+        root: root.digest(),
+        adopted: context.clock.now(),
+        from: from.to_owned(),
+    };
+    let text = serde_json::to_vec_pretty(&record)
+        .map_err(|error| Error::failed("the record of the root can't be written").caused_by(error))?;
+    let disk = context.store.disk();
+    disk.create_dir(&context.home.trust(), 0o700)?;
+    // The record names the root by its digest: between the two writes the new root is one of unknown age.
+    disk.write_atomic(&file(&context.home), bytes, 0o600)?;
+    disk.write_atomic(&context.home.trust().join(TRUSTED_ROOT_RECORD), &text, 0o600)?;
+    standing(context)
+}
+
+/// Forgets the home's own root: the one in the program counts again. Says whether there was one.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn forget(context: &Context, _writer: &WriterLock) -> Result<bool> {
+    let there = file(&context.home).exists();
+    for path in [file(&context.home), context.home.trust().join(TRUSTED_ROOT_RECORD)] {
+        if path.exists() {
+            context.store.disk().remove_file(&path)?;
+        }
+    }
+    Ok(there)
 }
 
 fn file(home: &Home) -> PathBuf {

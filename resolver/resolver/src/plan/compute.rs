@@ -15,7 +15,7 @@ use super::fleet::{Artifact, AuthorityOf, Enforced, Fleet, OwnCapsules, SettingF
 use super::item::Item;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::EffectivePolicy;
-use crate::trust::floors::{new_signer, signed_by};
+use crate::trust::floors::{Undercut, new_signer};
 use crate::trust::{Acknowledgements, Candidate, Floors};
 
 /// What the current generation is, for the planner.
@@ -413,13 +413,9 @@ impl<'a> Planner<'a> {
     /// What the floors say against who made an artifact.
     fn undercut(&self, subject: &Subject, after: &Artifact) -> Option<Confirmation> {
         let input = self.input;
-        let floor = input.floors.subject(subject)?;
-        if !floor.is_undercut_by(&after.signer, after.provenance.as_deref()) {
-            return None;
-        }
-        let (from, to) = (floor.words(), signed_by(&after.signer, after.provenance.as_deref()));
-        let allowed = input.policy.change(subject, &from, &to).map(|change| change.reason.clone());
-        let allowed = allowed.filter(|_| !input.floors.has_used(subject, &from, &to));
+        let found =
+            input.floors.undercut(input.policy, subject, &after.signer, after.provenance.as_deref())?;
+        let Undercut { from, to, allowed } = found;
         Some(Confirmation::NewSigner { subject: subject.clone(), from, to, allowed })
     }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::fleet::Fleet;
+use crate::policy::EffectivePolicy;
 
 /// Who signed a subject when it was last applied, and what was proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,17 @@ pub fn signed_by(signer: &Signer, provenance: Option<&str>) -> String {
         Some(provenance) => format!("{signer} with {provenance}"),
         None => signer.to_string(),
     }
+}
+
+/// Another maker than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Undercut {
+    /// Who made it before.
+    pub(crate) from: String,
+    /// Who made it now.
+    pub(crate) to: String,
+    /// Why a reviewed `[[policy.change]]` allows it.
+    pub(crate) allowed: Option<String>,
 }
 
 /// The home's floors.
@@ -169,6 +181,36 @@ impl Floors {
             from: from.to_owned(),
             to: to.to_owned(),
         })
+    }
+
+    /// What leads from a floor to another maker: the words of both, and why a reviewed line allows it.
+    pub(crate) fn undercut(
+        &self,
+        policy: &EffectivePolicy,
+        subject: &Subject,
+        signer: &Signer,
+        provenance: Option<&str>,
+    ) -> Option<Undercut> {
+        let floor = self.subject(subject)?;
+        if !floor.is_undercut_by(signer, provenance) {
+            return None;
+        }
+        let (from, to) = (floor.words(), signed_by(signer, provenance));
+        let allowed = policy.change(subject, &from, &to).map(|change| change.reason.clone());
+        let allowed = allowed.filter(|_| !self.has_used(subject, &from, &to));
+        Some(Undercut { from, to, allowed })
+    }
+
+    /// The refusal of another maker than before, when no reviewed line allows it.
+    pub(crate) fn refuses(
+        &self,
+        policy: &EffectivePolicy,
+        subject: &Subject,
+        signer: &Signer,
+        provenance: Option<&str>,
+    ) -> Option<Error> {
+        let undercut = self.undercut(policy, subject, signer, provenance)?;
+        undercut.allowed.is_none().then(|| new_signer(subject, &undercut.from, &undercut.to))
     }
 
     /// Raises the floors to what was applied.
