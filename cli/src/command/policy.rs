@@ -85,10 +85,8 @@ fn explain(session: &mut Session, args: &PolicyExplainArgs) -> Outcome {
         put!(pretty, "  from       {}\n", safe(&source.to_string()));
     }
     put!(pretty, "  signature  {}\n", asked(found.demand));
-    match &found.rule {
-        Some(rule) => put!(pretty, "  rule       {rule} says who may sign it\n"),
-        None => put!(pretty, "  rule       none says who may sign it\n"),
-    }
+    let rule = found.rule.as_deref().unwrap_or("none");
+    put!(pretty, "  rule       {rule} says who may sign it\n");
     put!(pretty, "  made by    {}\n", maker(found));
     if let Some(floor) = &found.floor {
         put!(pretty, "  before     {}, when this home applied it last\n", safe(floor));

@@ -44,9 +44,10 @@ fn words(found: &RootStanding) -> String {
         RootSource::Home => "this home's own root",
     };
     let mut text = format!("{source}\n  digest  {}\n", found.digest);
-    match (found.since, found.age_days) {
-        (Some(since), Some(days)) => put!(text, "  since   {since:.0} ({days} days)\n"),
-        _ => put!(text, "  since   nobody recorded it\n"),
+    if let (Some(since), Some(days)) = (found.since, found.age_days) {
+        put!(text, "  since   {since:.0} ({days} days)\n");
+    } else {
+        put!(text, "  since   nobody recorded it\n");
     }
     for what in &found.left_out {
         put!(text, "  unused  {}\n", safe(what));

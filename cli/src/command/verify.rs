@@ -126,9 +126,10 @@ fn show(session: &mut Session, signable: &Signable, finding: &Finding) -> Outcom
     let mut pretty =
         format!("{} verified\n  signed by {}\n", safe(&names.join(", ")), safe(&signer.to_string()));
     let times: Vec<String> = found.times.iter().map(ToString::to_string).collect();
-    match found.times.iter().min() {
-        Some(time) => put!(pretty, "  at {time:.0}, by the word of a log or timestamp authority\n"),
-        None => put!(pretty, "  when: nobody but the signer says\n"),
+    if let Some(time) = found.times.iter().min() {
+        put!(pretty, "  at {time:.0}, by the word of a log or timestamp authority\n");
+    } else {
+        put!(pretty, "  when: nobody but the signer says\n");
     }
     if let Some(predicate) = &found.predicate {
         put!(pretty, "  statement {}\n", safe(&predicate.kind));
@@ -143,9 +144,10 @@ fn show(session: &mut Session, signable: &Signable, finding: &Finding) -> Outcom
                 RootSource::Builtin => "the one in this program",
                 RootSource::Home => "this home's",
             };
-            match root.age_days {
-                Some(days) => put!(pretty, "  root: {source}, {days} days old\n"),
-                None => put!(pretty, "  root: {source}, nobody recorded how old\n"),
+            if let Some(days) = root.age_days {
+                put!(pretty, "  root: {source}, {days} days old\n");
+            } else {
+                put!(pretty, "  root: {source}, nobody recorded how old\n");
             }
         }
     }

@@ -55,12 +55,11 @@ pub struct Finding {
 /// # Errors
 /// `Signature` when it is not; `Invalid` when a bundle, key or root can't be read.
 pub fn inquire(context: &Context, inquiry: &Inquiry<'_>) -> Result<Finding> {
-    let (trusted, standing) = match inquiry.trusted_root {
-        Some(bytes) => (TrustRoot::parse(bytes)?, None),
-        None => {
-            let (trusted, standing) = root::read(context)?;
-            (trusted, Some(standing))
-        }
+    let (trusted, standing) = if let Some(bytes) = inquiry.trusted_root {
+        (TrustRoot::parse(bytes)?, None)
+    } else {
+        let (trusted, standing) = root::read(context)?;
+        (trusted, Some(standing))
     };
     let judge = Verifier::new(&trusted)?;
     let mut reasons = Vec::new();
