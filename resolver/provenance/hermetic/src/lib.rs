@@ -40,6 +40,7 @@ pub mod timestamp;
 pub use authority::Leaf;
 pub use claims::Claims;
 pub use key::Key;
+pub use rcgen::PublicKeyData as PublicKey;
 pub use service::Service;
 pub use sigstore::{BundleForm, Signing, Sigstore};
 

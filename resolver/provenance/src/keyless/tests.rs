@@ -1,7 +1,8 @@
 //! The services answer in memory here, and sometimes they lie.
 
+use astrid_hermetic_sigstore::key::P256Public;
 use astrid_hermetic_sigstore::service::{self, Answer, Request};
-use astrid_hermetic_sigstore::{Claims, Key, Sigstore, from_base64};
+use astrid_hermetic_sigstore::{Claims, Key, PublicKey, Sigstore, from_base64};
 use jiff::SignedDuration;
 
 use super::*;
@@ -27,7 +28,7 @@ impl Transport for Memory<'_> {
         let now = self.sigstore.today() + SignedDuration::from_mins(5);
         let answer = service::answer(self.sigstore, &claims(), now, &request);
         let answer = (self.change)(self.sigstore, &request, answer);
-        if answer.status == 201 { Ok(answer.body) } else { Err(Error::refused(answer.status.to_string())) }
+        if answer.status == 201 { Ok(answer.body) } else { Err(Error::unreadable(answer.status.to_string())) }
     }
 }
 
@@ -109,11 +110,47 @@ fn entry(change: impl Fn(&mut Value)) -> impl Fn(&Sigstore, &Request, Answer) ->
     }
 }
 
-fn certificate_of(sigstore: &Sigstore, key: &Key, claims: &Claims, with_timestamp: bool) -> Answer {
+fn certificate_of(
+    sigstore: &Sigstore,
+    key: &impl PublicKey,
+    claims: &Claims,
+    with_timestamp: bool,
+) -> Answer {
     let der = sigstore.authority.issue_for(key, claims, sigstore.today(), with_timestamp);
     let pem = astrid_hermetic_sigstore::pem("CERTIFICATE", &der);
     let answer = json!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": [pem] } } });
     Answer::new(201, answer.to_string())
+}
+
+/// The key that a certificate is asked for.
+fn asked_key(request: &Request) -> Vec<u8> {
+    let asked: Value = serde_json::from_slice(&request.body).unwrap();
+    astrid_hermetic_sigstore::from_pem(asked["publicKeyRequest"]["publicKey"]["content"].as_str().unwrap())
+}
+
+/// A log that takes everything without a look.
+fn blind_log(sigstore: &Sigstore, request: &Request) -> Answer {
+    let asked: Value = serde_json::from_slice(&request.body).unwrap();
+    let proposed = &asked["spec"]["proposedContent"];
+    let text = proposed["envelope"].as_str().unwrap();
+    let envelope: Value = serde_json::from_str(text).unwrap();
+    let digest = |bytes: &[u8]| hex::encode(sha2::Sha256::digest(bytes));
+    let payload = from_base64(envelope["payload"].as_str().unwrap());
+    let body = json!({ "apiVersion": "0.0.1", "kind": "dsse", "spec": {
+        "envelopeHash": { "algorithm": "sha256", "value": digest(text.as_bytes()) },
+        "payloadHash": { "algorithm": "sha256", "value": digest(&payload) },
+        "signatures": [{ "signature": envelope["signatures"][0]["sig"], "verifier": proposed["verifiers"][0] }],
+    } });
+    let now = sigstore.today() + SignedDuration::from_mins(5);
+    let entry = sigstore.log_1.answer_first(&body.to_string(), now);
+    Answer::new(201, json!({ "one": entry }).to_string())
+}
+
+#[test]
+fn a_log_that_looks_away_is_enough_for_honest_signatures() {
+    // So that what is denied below is not denied for the log's sake.
+    let blind = on("/api/v1/log/entries", |sigstore, request, _| blind_log(sigstore, request));
+    sign_with(&services(RekorVersion::V1, true), &blind, false).unwrap();
 }
 
 #[test]
@@ -122,8 +159,19 @@ fn services_that_lie_are_denied() {
     const LOG: &str = "/api/v1/log/entries";
     const CLOCK: &str = "/api/v1/timestamp";
     let evil = Sigstore::seeded("evil", Sigstore::default().from());
-    let other_key =
-        on(FULCIO, |sigstore, _, _| certificate_of(sigstore, &Key::p256("somebody else's"), &claims(), true));
+    let other_key = |sigstore: &Sigstore, request: &Request, answer: Answer| match request.path.as_str() {
+        FULCIO => certificate_of(sigstore, &Key::p256("somebody else's"), &claims(), true),
+        LOG => blind_log(sigstore, request),
+        _ => answer,
+    };
+    let no_timestamp = |sigstore: &Sigstore, request: &Request, answer: Answer| match request.path.as_str() {
+        FULCIO => {
+            let key = P256Public::from_spki(&asked_key(request)).unwrap();
+            certificate_of(sigstore, &key, &claims(), false)
+        }
+        LOG => blind_log(sigstore, request),
+        _ => answer,
+    };
     let other_authority = on(FULCIO, |sigstore, request, _| {
         service::answer(&evil, &claims(), sigstore.today() + SignedDuration::from_mins(5), request)
     });
@@ -173,8 +221,9 @@ fn services_that_lie_are_denied() {
     let (nothing_1, nothing_2, nothing_3) = (nothing(FULCIO), nothing(LOG), nothing(CLOCK));
     let (deep_1, deep_2) = (deep(FULCIO), deep(LOG));
     let (large_1, large_2, large_3) = (large(FULCIO), large(LOG), large(CLOCK));
-    let cases: [(&str, Change<'_>, Option<ErrorKind>); 25] = [
+    let cases: [(&str, Change<'_>, Option<ErrorKind>); 26] = [
         ("a certificate for another key", &other_key, Some(ErrorKind::Refused)),
+        ("a certificate without its timestamp", &no_timestamp, Some(ErrorKind::Refused)),
         ("another authority", &other_authority, Some(ErrorKind::Refused)),
         ("another log", &other_log, Some(ErrorKind::Refused)),
         ("another clock", &other_clock, Some(ErrorKind::Refused)),
