@@ -31,6 +31,10 @@ const FLEET: usize = 1_000;
 const THREADS: usize = 2;
 /// Ours may cost this much more than the crate alone.
 const RATIO: f64 = 1.25;
+/// The same for signatures by a key with a log entry: ours checks the signature itself, too.
+const RATIO_OF_KEYS: f64 = 1.6;
+/// How often the fleet is measured; the median counts.
+const FLEET_ROUNDS: usize = 5;
 /// One artifact may take this long.
 const ONE: Duration = Duration::from_millis(2);
 /// All of them may take this long.
@@ -157,7 +161,7 @@ fn main() {
         let (own, other) = (median(own), median(other));
         let ratio = own.as_secs_f64() / other.as_secs_f64();
         println!("{:<36} {:>7.0} µs {:>7.0} µs {ratio:>7.2}", case.name, micros(own), micros(other));
-        if ratio > RATIO || own > ONE {
+        if ratio > if case.key.is_some() { RATIO_OF_KEYS } else { RATIO } || own > ONE {
             failed.push(case.name);
         }
     }
@@ -197,8 +201,13 @@ fn main() {
         });
         start.elapsed()
     };
-    let own = on_threads(&|case| drop(black_box(verify_ours(case))));
-    let other = on_threads(&|case| drop(black_box(verify_bare(case))));
+    let (own, other) = (0..FLEET_ROUNDS)
+        .map(|_| {
+            let own = on_threads(&|case| drop(black_box(verify_ours(case))));
+            (own, on_threads(&|case| drop(black_box(verify_bare(case)))))
+        })
+        .unzip();
+    let (own, other) = (median(own), median(other));
     let ratio = own.as_secs_f64() / other.as_secs_f64();
     let name = format!("{FLEET} statements on {THREADS} threads");
     println!("{name:<36} {:>7.0} ms {:>7.0} ms {ratio:>7.2}", micros(own) / 1e3, micros(other) / 1e3);

@@ -43,7 +43,7 @@ impl TrustRoot {
         let text = json::check(bytes, Self::MAX_BYTES, "a trusted root")?;
         let (anchors, left_out) = Anchors::parse(text, Self::MAX_ENTRIES).map_err(|why| {
             Error::unreadable(format!("this is no trusted root: {}", json::shown(&why)))
-                .hint("a trusted root is what `gh attestation trusted-root` or a Sigstore instance's TUF repository gives")
+                .hint("a trusted root is the `trusted_root.json` that a Sigstore instance publishes")
         })?;
         Ok(Self { bytes: bytes.into(), anchors: Arc::new(anchors), left_out: left_out.into() })
     }
