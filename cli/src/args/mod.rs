@@ -136,7 +136,7 @@ pub(crate) enum Verb {
     History(HistoryArgs),
     /// Find what no generation needs; --force removes it
     Gc(GcArgs),
-    /// Say who made an artifact, or check every byte that Astrid keeps
+    /// Say who made an artifact, or check the store, a lock, or what is applied and runs
     Verify(VerifyArgs),
     /// Say why something is in the fleet
     Why(WhyArgs),

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args};
 
 /// `verify`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
 #[command(group(ArgGroup::new("what").required(true)))]
 #[command(group(ArgGroup::new("whose")))]
 pub(crate) struct VerifyArgs {
@@ -15,6 +16,18 @@ pub(crate) struct VerifyArgs {
     /// Hash every blob of the store and every file of the generations
     #[arg(long, group = "what")]
     pub(crate) store: bool,
+    /// Prove that what runs is the current generation, and that this is what its receipt and lock say
+    #[arg(long, group = "what")]
+    pub(crate) fleet: bool,
+    /// Hash everything that the Distro.lock of this folder pins
+    #[arg(long, group = "what")]
+    pub(crate) lock: bool,
+    /// The key that the receipt must be signed with; without it, this home's own
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["artifact", "store", "lock"])]
+    pub(crate) receipt_key: Option<String>,
+    /// Demand that the kernel runs, and runs all of it
+    #[arg(long, conflicts_with_all = ["artifact", "store", "lock"])]
+    pub(crate) running: bool,
     #[command(flatten)]
     pub(crate) signature: SignatureArgs,
 }

@@ -11,6 +11,7 @@ mod keypair;
 mod lock;
 mod plan;
 mod policy;
+mod prove;
 mod rollback;
 mod root;
 mod secret;

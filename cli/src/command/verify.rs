@@ -8,7 +8,7 @@ use astrid_resolver::keyring::Keyring;
 use astrid_resolver::signing::Signable;
 use serde_json::json;
 
-use super::generations;
+use super::{generations, prove};
 use crate::args::{SignatureArgs, VerifyArgs};
 use crate::exit::{DONE, Failure, Outcome};
 use crate::render::{put, safe};
@@ -22,6 +22,8 @@ const MAX_BYTES: u64 = 16 << 20;
 pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Outcome {
     match &args.artifact {
         Some(artifact) => verify_artifact(session, artifact, &args.signature),
+        None if args.fleet => prove::fleet(session, args),
+        None if args.lock => prove::lock(session),
         None => generations::verify(session),
     }
 }

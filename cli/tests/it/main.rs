@@ -13,6 +13,7 @@ mod kernel;
 mod keys;
 mod locking;
 mod prompts;
+mod receipts;
 #[cfg(feature = "sign")]
 mod signing;
 mod transcripts;

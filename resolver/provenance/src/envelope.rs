@@ -7,9 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::error::Result;
-use crate::key::SigningKey;
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+use crate::json;
+use crate::key::{PublicKey, SigningKey};
+use crate::sigstore;
 use crate::statement::{MEDIA_TYPE, Statement};
+use crate::verify::Artifact;
 
 /// The media type of the bundles that are written.
 pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -43,6 +47,29 @@ pub fn sign(statement: &Statement, key: &SigningKey) -> Result<String> {
     Ok(format!("{bundle}\n"))
 }
 
+/// The statement that `bundle` holds and `key` signed.
+///
+/// Which bytes it is about is the caller's to compare: that needs no trust root, and says which of them differ.
+///
+/// # Errors
+/// `Refused` when another key signed it, `Unreadable` when it holds no statement.
+pub fn open(bundle: &Bundle, key: &PublicKey) -> Result<Statement> {
+    let payload =
+        bundle.payload().ok_or_else(|| Error::unreadable("the bundle is no envelope with a statement"))?;
+    // What an envelope is signed over does not depend on the bytes that its statement is about.
+    if !sigstore::signed_by(key, &Artifact::new(b""), bundle.parsed())? {
+        let error = Error::refused(format!("the signature is not by the key {key}"));
+        return Err(match bundle.key_hint() {
+            Some(hint) if hint != key.to_string() => {
+                error.because([format!("the bundle names the key {}", json::shown(hint))])
+            }
+            _ => error,
+        });
+    }
+    json::check(payload, Bundle::MAX_BYTES, "an in-toto statement")?;
+    Statement::parse(payload)
+}
+
 #[cfg(test)]
 mod tests {
     use zeroize::Zeroizing;
@@ -58,6 +85,22 @@ mod tests {
         let text = sign(&statement, &key).unwrap();
         assert_eq!(text, sign(&statement, &key).unwrap());
         assert!(text.contains("\"hint\":\"ed25519:6kpsY"));
+    }
+
+    #[test]
+    fn what_was_signed_is_opened_with_its_key_only_denied() {
+        let key = SigningKey::from_bytes(&Zeroizing::new([7; 32]));
+        let statement = Statement::new(vec![Subject::of("a", b"a")], "https://example.org/p/v1", json!({}));
+        let text = sign(&statement, &key).unwrap();
+        let bundle = Bundle::parse(text.as_bytes()).unwrap();
+        assert_eq!(open(&bundle, &key.public()).unwrap(), statement);
+        let other = SigningKey::from_bytes(&Zeroizing::new([8; 32])).public();
+        assert_eq!(open(&bundle, &other).unwrap_err().kind(), crate::ErrorKind::Refused);
+        let payload = STANDARD.encode(statement.to_canonical_json().unwrap());
+        let tampered = Statement::new(vec![Subject::of("a", b"b")], "https://example.org/p/v1", json!({}));
+        let tampered = STANDARD.encode(tampered.to_canonical_json().unwrap());
+        let forged = Bundle::parse(text.replace(&payload, &tampered).as_bytes()).unwrap();
+        assert_eq!(open(&forged, &key.public()).unwrap_err().kind(), crate::ErrorKind::Refused);
     }
 
     #[test]

@@ -30,6 +30,7 @@
 //! | [`proposal`] | from a verified fleet and a home to a plan |
 //! | [`saved_plan`] | a plan as a file, applied once |
 //! | [`apply`] | from a trusted plan to a generation |
+//! | [`receipt`] | what a generation is made of, signed by its home |
 //! | [`rollback`] | back to an earlier generation |
 //! | [`history`] | what was switched, when and by whom |
 
@@ -57,6 +58,7 @@ pub mod plan;
 pub mod policy;
 pub mod progress;
 pub mod proposal;
+pub mod receipt;
 pub mod resolution;
 pub mod rollback;
 pub mod saved_plan;

@@ -354,6 +354,57 @@ pub(crate) fn check_content(store: &Store, content: &Digest, depth: Depth) -> Op
     }
 }
 
+/// What a lock pins about one of its entries.
+struct Pinned {
+    subject: Subject,
+    content: Digest,
+    /// What its content must hold.
+    parts: Vec<Digest>,
+    archive: Option<Digest>,
+    bundle: Option<Digest>,
+}
+
+fn pinned(lock: &Lock) -> Vec<Pinned> {
+    let capsules = lock.capsules.iter().map(|own| Pinned {
+        subject: Subject::Capsule(own.name.clone()),
+        content: own.content,
+        parts: [Some(own.manifest), own.component, own.tools].into_iter().flatten().collect(),
+        archive: own.archive,
+        bundle: own.bundle,
+    });
+    let packs = lock.packs.iter().map(|own| Pinned {
+        subject: Subject::Pack(own.id.clone()),
+        content: own.content,
+        parts: Vec::new(),
+        archive: own.archive,
+        bundle: own.bundle,
+    });
+    capsules.chain(packs).collect()
+}
+
+/// What is wrong in the store with what a lock pins, every byte looked at.
+///
+/// # Errors
+/// When a worker broke off.
+pub fn check_locked(store: &Store, lock: &Lock) -> Result<BTreeMap<Subject, Damage>> {
+    let all = pinned(lock);
+    let damages = for_each(threads_for(store, all.len()), &all, |own| {
+        if let Some(damage) = check_content(store, &own.content, Depth::Bytes) {
+            return Ok(Some(damage));
+        }
+        let tree = store.tree(&own.content)?;
+        if own.parts.iter().any(|part| tree.entries().iter().all(|entry| entry.blob != *part)) {
+            return Ok(Some(Damage::Changed("its content holds another manifest or component".to_owned())));
+        }
+        // An archive is kept only where it was fetched; what is kept must be right.
+        let archive = own.archive.filter(|archive| store.contains(archive));
+        let kept = [archive, own.bundle].into_iter().flatten();
+        Ok(kept.filter_map(|blob| store.get(&blob).err()).map(|error| damage_of(&error)).next())
+    })?;
+    let found = all.into_iter().zip(damages);
+    Ok(found.filter_map(|(own, damage)| Some((own.subject, damage?))).collect())
+}
+
 fn check_tree(store: &Store, tree: &Tree, depth: Depth) -> Option<Damage> {
     for entry in tree.entries() {
         let wrong = match depth {
@@ -381,7 +432,12 @@ fn damage_of(error: &astrid_store::StoreError) -> Damage {
 }
 
 /// A pack is served from a folder, through a link of the packs root.
-fn check_pack(context: &Context, id: &PackId, tree_digest: &Digest, depth: Depth) -> Option<Damage> {
+pub(crate) fn check_pack(
+    context: &Context,
+    id: &PackId,
+    tree_digest: &Digest,
+    depth: Depth,
+) -> Option<Damage> {
     let link = std::fs::read_link(context.home.pack_active(id)).ok();
     match link {
         None => return Some(Damage::Missing("its link in the packs folder is gone".to_owned())),

@@ -339,7 +339,8 @@ impl Run<'_> {
             .map_err(|error| Error::failed("the authority can't be written").caused_by(error))?;
         staged.write(Part::Authority, &authority)?;
         staged.write_inventory(&self.inventory())?;
-        staged.write_configuration(&self.configuration()?, secrets.key())?;
+        let configuration = self.configuration()?;
+        staged.write_configuration(&configuration, secrets.key())?;
         for pack in &wanted.lock().packs {
             let tree = store.tree(&pack.content)?;
             // A folder that is there already may have been written to since it was made.
@@ -364,6 +365,10 @@ impl Run<'_> {
             commit: wanted.declaration().origin().commit().map(str::to_owned),
             tool: self.applying.tool.clone(),
         };
+        let policy = self.trusted.plan().document().policy;
+        let digests = (policy, configuration.keyed_digest(secrets.key()));
+        let receipt = crate::receipt::sign(self.context, &staged, &meta, wanted.lock(), digests)?;
+        staged.write(Part::Receipt, receipt.as_bytes())?;
         Ok(staged.publish(meta)?)
     }
 

@@ -277,6 +277,28 @@ impl Generation {
         read_optional(&self.path.join("records").join(pack.as_str()).join(RECORD))
     }
 
+    /// What a receipt is about: its files by their path within it, but not the receipt itself, `meta.json` and
+    /// the values of its configuration.
+    ///
+    /// # Errors
+    /// When one can't be read, or has no place there.
+    pub fn files(&self) -> Result<BTreeMap<String, Vec<u8>>> {
+        files(&self.path)
+    }
+
+    /// The digest that the link of a pack names: the content that is served for it.
+    ///
+    /// # Errors
+    /// When the link is missing, or is none that Astrid makes.
+    pub fn served(&self, pack: &PackId) -> Result<Digest> {
+        let link = self.path.join("packs").join(pack.as_str());
+        let target = std::fs::read_link(&link).map_err(StoreError::io("read the link", &link))?;
+        let digest = target.strip_prefix(staged::TREES).ok().and_then(Path::to_str);
+        digest
+            .and_then(|hex| Digest::from_hex(hex).ok())
+            .ok_or_else(|| StoreError::corrupt(&link, "it leads to no content of the store"))
+    }
+
     /// The digest of the whole generation: its files and links, but not the values of its configuration.
     ///
     /// Those are bound through `meta.json` by a keyed digest, so that this one may be shown.
@@ -290,6 +312,22 @@ impl Generation {
         let parts = parts.iter().flat_map(|(name, bytes)| [name.as_bytes(), bytes.as_slice()]);
         Ok(Digest::of_parts("astrid:generation:v1", parts))
     }
+}
+
+/// The files of a generation that a receipt is about.
+fn files(root: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut parts = BTreeMap::new();
+    collect(root, root, &mut parts)?;
+    let own = [META, CONFIGURATION, Part::Receipt.file_name()];
+    parts
+        .into_iter()
+        .filter(|(name, part)| !own.contains(&name.as_str()) && part.starts_with(b"file:"))
+        .map(|(name, _)| {
+            let path = root.join(&name);
+            let bytes = std::fs::read(&path).map_err(StoreError::io("read", &path))?;
+            Ok((name, bytes))
+        })
+        .collect()
 }
 
 fn collect(root: &Path, folder: &Path, parts: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {

@@ -1,6 +1,6 @@
 //! A generation while it is written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use astrid_authority::{Digest, PackId};
@@ -13,6 +13,9 @@ use super::{
 };
 use crate::error::{Result, StoreError};
 use crate::home::HomeKey;
+
+/// Where the content of packs is, from `packs/` of a generation.
+pub(super) const TREES: &str = "../../../store/trees";
 
 /// A generation that is being written. Dropped without [`StagedGeneration::publish`], it is removed later.
 #[derive(Debug)]
@@ -53,6 +56,15 @@ impl StagedGeneration {
         Ok(())
     }
 
+    /// The files that were written so far, by their path within the generation; neither links nor
+    /// `configuration.json`, whose values are private.
+    ///
+    /// # Errors
+    /// When one can't be read.
+    pub fn files(&self) -> Result<BTreeMap<String, Vec<u8>>> {
+        super::files(&self.path)
+    }
+
     /// Writes `inventory.json`, once.
     ///
     /// # Errors
@@ -80,7 +92,7 @@ impl StagedGeneration {
         let packs = self.path.join("packs");
         disk.create_dir_unflushed(&packs, 0o700)?;
         // Relative, so that a home may be moved as a whole.
-        let target = Path::new("../../../store/trees").join(content.hex());
+        let target = Path::new(TREES).join(content.hex());
         disk.symlink_atomic(&target, &packs.join(pack.as_str()))?;
         let records = self.path.join("records").join(pack.as_str());
         disk.create_dir_unflushed(&records, 0o700)?;
