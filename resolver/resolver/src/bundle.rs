@@ -20,7 +20,8 @@ use astrid_provenance::verify::{Artifact, Verified, Verifier};
 use astrid_store::{Batch, Store};
 use jiff::Timestamp;
 
-pub use astrid_bundle::{Entry, Legacy, Limits, Member, Predicate, Shuttle};
+pub use astrid_bundle::legacy::Archive;
+pub use astrid_bundle::{Entry, Legacy, Limits, Predicate, Shuttle};
 
 use crate::artifact::{CapsuleArtifact, PackArtifact};
 use crate::context::Context;
@@ -28,6 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Evidence, Gate, Provenance, RootStanding, root};
 use crate::policy::EffectivePolicy;
 use crate::proposal::HomeTrust;
+use crate::solve::Member;
 use crate::verified::{compare_capsule, compare_pack};
 
 impl From<astrid_bundle::Error> for Error {
@@ -76,7 +78,7 @@ pub fn is_bundle(path: &Path) -> bool {
 }
 
 /// Who sealed a bundle, as its signature proves it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seal {
     /// The signer.
     pub signer: Signer,
@@ -84,6 +86,8 @@ pub struct Seal {
     pub times: Vec<Timestamp>,
     /// The rule of this home that lets them, in words; nothing when no rule speaks of it.
     pub rule: Option<String>,
+    /// What the signature proves; nothing of version 1, whose signatures are no Sigstore bundles.
+    pub proof: Option<Verified>,
 }
 
 /// Finds out who sealed a bundle, by the root and the rules of this home.
@@ -99,7 +103,7 @@ pub fn seal(context: &Context, shuttle: &Shuttle) -> Result<Seal> {
     seal_under(&own, root.verifier(), shuttle)
 }
 
-fn seal_under(policy: &EffectivePolicy, verifier: &Verifier, shuttle: &Shuttle) -> Result<Seal> {
+pub(crate) fn seal_under(policy: &EffectivePolicy, verifier: &Verifier, shuttle: &Shuttle) -> Result<Seal> {
     let subject = Subject::Distro(shuttle.distro().header.id.clone());
     let found = policy.signer_rule(&subject, None);
     let rule = found.map(|found| found.to_string());
@@ -121,7 +125,7 @@ fn seal_under(policy: &EffectivePolicy, verifier: &Verifier, shuttle: &Shuttle) 
             )
             .hint("if they may, change the rule"));
         }
-        return Ok(Seal { signer: Signer::Key(named.to_owned()), times: Vec::new(), rule });
+        return Ok(Seal { signer: Signer::Key(named.to_owned()), rule, ..Seal::default() });
     }
     let (Some(text), Some(statement)) = (shuttle.signature(), shuttle.statement_bytes()) else {
         return Ok(Seal { rule, ..Seal::default() });
@@ -153,7 +157,83 @@ fn seal_under(policy: &EffectivePolicy, verifier: &Verifier, shuttle: &Shuttle) 
         .because(mismatch.lines())
         .hint(format!("if they may, change the rule at {found}")));
     }
-    Ok(Seal { signer: proof.signer(), times: proof.times, rule })
+    Ok(Seal { signer: proof.signer(), times: proof.times.clone(), rule, proof: Some(proof) })
+}
+
+/// Where the bytes of one member of a bundle are, in the store that they were brought into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) content: Digest,
+    pub(crate) archive: Option<Digest>,
+    pub(crate) resolved: Option<String>,
+    pub(crate) signature: Option<Digest>,
+    /// From where the lock says that it was sealed; of version 1 nothing is known but the declaration.
+    pub(crate) source: Option<Source>,
+}
+
+/// A bundle that a declaration came in, with who sealed it.
+#[derive(Debug)]
+pub struct Bundled {
+    shuttle: Shuttle,
+    seal: Seal,
+    members: BTreeMap<Member, Held>,
+}
+
+impl Bundled {
+    /// What a bundle holds, by member.
+    pub(crate) fn new(shuttle: Shuttle, seal: Seal) -> Result<Self> {
+        let mut members = BTreeMap::new();
+        if let Some(lock) = shuttle.lock() {
+            for locked in lock.capsules.iter().filter(|locked| locked.pack.is_none()) {
+                let held = Held {
+                    content: locked.content,
+                    archive: locked.archive,
+                    resolved: locked.resolved_ref.clone(),
+                    signature: locked.bundle,
+                    source: Some(locked.source.clone()),
+                };
+                members.insert(Member::Capsule(locked.name.clone()), held);
+            }
+            for locked in &lock.packs {
+                let held = Held {
+                    content: locked.content,
+                    archive: locked.archive,
+                    resolved: locked.commit.clone(),
+                    signature: locked.bundle,
+                    source: Some(locked.source.clone()),
+                };
+                members.insert(Member::Pack(locked.id.clone()), held);
+            }
+        }
+        for (name, archive) in shuttle.legacy().into_iter().flat_map(Legacy::capsules) {
+            let held = Held {
+                content: archive.content,
+                archive: Some(archive.archive),
+                resolved: None,
+                signature: None,
+                source: None,
+            };
+            members.insert(Member::Capsule(name.clone()), held);
+        }
+        Ok(Self { shuttle, seal, members })
+    }
+
+    /// The opened bundle.
+    #[must_use]
+    pub fn shuttle(&self) -> &Shuttle {
+        &self.shuttle
+    }
+
+    /// Who sealed it, as it was verified.
+    #[must_use]
+    pub fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
+    /// Where the bytes of a member are.
+    pub(crate) fn held(&self, member: &Member) -> Option<&Held> {
+        self.members.get(member)
+    }
 }
 
 /// A capsule in a bundle, worked out from its bytes.
@@ -240,7 +320,7 @@ pub fn examine(context: &Context, shuttle: &Shuttle, origin: &str) -> Result<Exa
     let gate = Gate::open(context, &policy, trust.policy.trusted_root);
     let (capsules, packs) = match shuttle.lock() {
         Some(lock) => pinned(context, &gate, lock)?,
-        None => (archived(context, &gate, shuttle)?, BTreeMap::new()),
+        None => (archived(context, &gate, shuttle, &signer)?, BTreeMap::new()),
     };
     let acknowledgements = shuttle
         .acknowledgements()
@@ -260,7 +340,10 @@ pub fn examine(context: &Context, shuttle: &Shuttle, origin: &str) -> Result<Exa
 }
 
 /// Puts what is in the bundle, and what it leaves out, into the store of the context.
-fn bring(context: &Context, shuttle: &Shuttle) -> Result<()> {
+///
+/// # Errors
+/// `Corrupt` when the file changed since it was opened, or when what it leaves out is not in the home.
+pub fn bring(context: &Context, shuttle: &Shuttle) -> Result<()> {
     let batch = context.store.batch();
     shuttle.bring(&batch)?;
     batch.finish()?;
@@ -317,6 +400,7 @@ fn pinned(context: &Context, gate: &Gate<'_>, lock: &Lock) -> Result<Pinned> {
             content: locked.content,
             archive: locked.archive,
             signature: locked.bundle,
+            vouched: None,
         });
         let pack = BundledPack {
             version: locked.version.clone(),
@@ -350,6 +434,7 @@ fn pinned(context: &Context, gate: &Gate<'_>, lock: &Lock) -> Result<Pinned> {
                     content: locked.content,
                     archive: locked.archive,
                     signature: locked.bundle,
+                    vouched: None,
                 }),
                 &locked.signer,
                 &words,
@@ -386,7 +471,10 @@ fn archived(
     context: &Context,
     gate: &Gate<'_>,
     shuttle: &Shuttle,
+    sealer: &Signer,
 ) -> Result<BTreeMap<CapsuleName, BundledCapsule>> {
+    // The signed lock has the digest of each archive.
+    let vouched = (!sealer.is_unsigned()).then_some(sealer);
     let store = &context.store;
     let mut capsules = BTreeMap::new();
     for (name, held) in shuttle.legacy().into_iter().flat_map(Legacy::capsules) {
@@ -400,6 +488,7 @@ fn archived(
             content: held.content,
             archive: Some(held.archive),
             signature: None,
+            vouched,
         });
         let capsule = BundledCapsule {
             version: artifact.manifest.package.version.to_string(),

@@ -11,6 +11,7 @@ use astrid_manifest::lock::{AnyLock, LegacyLock, Lock};
 use astrid_manifest::source::{GitSource, Source, SourcePath};
 use astrid_manifest::trust::AckFile;
 
+use crate::bundle::Bundled;
 use crate::context::Context;
 use crate::error::{Error, Place, Result};
 use crate::gate::DISTRO_SIGNATURE;
@@ -45,6 +46,13 @@ pub enum Target {
         /// The path as it was typed, for messages.
         typed: String,
     },
+    /// A `.shuttle` file.
+    Bundle {
+        /// The absolute path.
+        path: PathBuf,
+        /// The path as it was typed, for messages.
+        typed: String,
+    },
     /// A repository.
     Source(Source),
     /// The home's own distro.
@@ -62,6 +70,9 @@ impl Target {
         let typed_path = if typed.is_empty() { "." } else { typed };
         let path = working.join(typed_path);
         let looks_like_source = typed.starts_with("git+") || typed.starts_with('@') || typed.contains("://");
+        if crate::bundle::is_bundle(&path) {
+            return Ok(Self::Bundle { path, typed: typed_path.to_owned() });
+        }
         if path.exists() || !looks_like_source {
             return Ok(Self::Path { path, typed: typed_path.to_owned() });
         }
@@ -91,6 +102,8 @@ pub enum Base {
         /// The folder of the declaration; empty is the repository's root.
         path: String,
     },
+    /// A bundle: it has the bytes of every member, whatever their sources say.
+    Bundle,
 }
 
 /// The lock that lies beside a declaration.
@@ -120,6 +133,8 @@ struct Inner {
     lock_text: Option<String>,
     /// The bundle beside the declaration: a claim that nobody has looked at yet.
     signature: Option<Vec<u8>>,
+    /// The bundle that all of it came in.
+    bundle: Option<Bundled>,
     /// Texts of acknowledgements that were fetched with the declaration; those in a folder are read there.
     trust: Vec<(String, String)>,
     warnings: Diagnostics,
@@ -135,6 +150,7 @@ impl Declaration {
         match target {
             Target::Home => Self::load_home(context),
             Target::Path { path, typed } => Self::load_path(path, typed),
+            Target::Bundle { path, typed } => Self::load_bundle(context, path, typed),
             Target::Source(Source::Git(source)) => {
                 let address = GitAddress::parse(&source.url, Named::ByPerson)?;
                 Self::load_git(context, &address, source)
@@ -172,6 +188,7 @@ impl Declaration {
             base: Base::Folder(folder),
             origin: Origin::Home,
             signature: None,
+            bundle: None,
             trust: Vec::new(),
         })
     }
@@ -188,6 +205,7 @@ impl Declaration {
             base: Base::Folder(folder.to_owned()),
             origin: Origin::Builtin,
             signature: None,
+            bundle: None,
             trust: Vec::new(),
         })
     }
@@ -229,7 +247,45 @@ impl Declaration {
         };
         let base = Base::Folder(folder.clone());
         let origin = Origin::Folder(folder);
-        Self::assemble(Pieces { text, lock, file: shown, base, origin, signature, trust: Vec::new() })
+        Self::assemble(Pieces {
+            text,
+            lock,
+            file: shown,
+            base,
+            origin,
+            signature,
+            bundle: None,
+            trust: Vec::new(),
+        })
+    }
+
+    /// Opens a bundle, finds out who sealed it, and puts its bytes into the context's store.
+    ///
+    /// That store should be one that is thrown away: only a trusted plan brings a bundle into the home's.
+    fn load_bundle(context: &Context, path: &Path, typed: &str) -> Result<Self> {
+        let shuttle = crate::bundle::open(path, typed)?;
+        let seal = crate::bundle::seal(context, &shuttle)?;
+        crate::bundle::bring(context, &shuttle)?;
+        let sealed = shuttle.lock().map(|lock| &lock.distro);
+        let origin = Origin::Bundle {
+            signer: seal.signer.clone(),
+            digest: shuttle.digest(),
+            source: sealed.and_then(|distro| distro.source.clone()),
+            commit: sealed.and_then(|distro| distro.commit.clone()),
+        };
+        let acknowledgements = shuttle.acknowledgements().filter_map(|(name, _)| {
+            Some((format!("{TRUST}/{name}"), shuttle.acknowledgements_text(name)?.to_owned()))
+        });
+        Self::assemble(Pieces {
+            text: shuttle.declaration_text().to_owned(),
+            lock: Some(shuttle.lock_text().to_owned()),
+            file: format!("{typed}/{MANIFEST}"),
+            base: Base::Bundle,
+            origin,
+            signature: None,
+            trust: acknowledgements.collect(),
+            bundle: Some(Bundled::new(shuttle, seal)?),
+        })
     }
 
     fn load_git(context: &Context, address: &GitAddress, source: &GitSource) -> Result<Self> {
@@ -279,6 +335,7 @@ impl Declaration {
         Self::assemble(Pieces {
             lock: read(LOCK)?,
             signature,
+            bundle: None,
             trust,
             text,
             file: inside(MANIFEST),
@@ -315,6 +372,7 @@ impl Declaration {
             lock,
             lock_text: pieces.lock,
             signature: pieces.signature,
+            bundle: pieces.bundle,
             trust: pieces.trust,
             warnings,
         }));
@@ -338,7 +396,10 @@ impl Declaration {
                 .hint("use a path relative to Distro.toml, or a repository"));
             }
         }
-        if let Some(index) = self.0.distro.indexes.first() {
+        // A bundle has what came from an index, and asks none.
+        if let Some(index) = self.0.distro.indexes.first()
+            && self.bundle().is_none()
+        {
             return Err(Error::invalid(format!(
                 "index `{}` of a distro that was fetched is not supported by this version",
                 index.name
@@ -384,7 +445,7 @@ impl Declaration {
     pub fn folder(&self) -> Option<&Path> {
         match &self.0.base {
             Base::Folder(folder) => Some(folder),
-            Base::Git { .. } => None,
+            Base::Git { .. } | Base::Bundle => None,
         }
     }
 
@@ -410,6 +471,12 @@ impl Declaration {
     #[must_use]
     pub fn lock_text(&self) -> Option<&str> {
         self.0.lock_text.as_deref()
+    }
+
+    /// The bundle that all of it came in.
+    #[must_use]
+    pub fn bundle(&self) -> Option<&Bundled> {
+        self.0.bundle.as_ref()
     }
 
     /// The bundle beside it, as it was found: nobody has looked at it yet.
@@ -468,6 +535,7 @@ struct Pieces {
     base: Base,
     origin: Origin,
     signature: Option<Vec<u8>>,
+    bundle: Option<Bundled>,
     trust: Vec<(String, String)>,
 }
 

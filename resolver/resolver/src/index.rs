@@ -16,6 +16,7 @@ use semver::Version;
 
 use crate::artifact::{Artifact, CapsuleArtifact, PackArtifact};
 use crate::brought::{Brought, Place as BroughtFrom};
+use crate::bundle::Bundled;
 use crate::context::{Context, Network};
 use crate::declaration::{Base, Declaration};
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -136,6 +137,7 @@ impl<'a> Index<'a> {
         let folders = distro
             .indexes
             .iter()
+            .filter(|_| declaration.bundle().is_none())
             .map(|index| match (&index.url, declaration.base()) {
                 (IndexLocation::Path(path), Base::Folder(folder)) => {
                     let root =
@@ -305,7 +307,9 @@ impl<'a> Index<'a> {
         if let Some(offers) = open(&self.offers).get(member) {
             return Ok(offers.clone());
         }
-        let offers = if let Some(entry) = self.entries.get(member) {
+        let offers = if let Some(bundle) = self.declaration.bundle() {
+            vec![self.bundled(bundle, member)?]
+        } else if let Some(entry) = self.entries.get(member) {
             self.ask(member, entry).map_err(|error| {
                 if error.place().is_none() { error.at(entry.place.clone()) } else { error }
             })?
@@ -320,6 +324,34 @@ impl<'a> Index<'a> {
         let offers = Arc::new(offers);
         open(&self.offers).insert(member.clone(), offers.clone());
         Ok(offers)
+    }
+
+    /// The one offer that a bundle has: whatever the sources of its declaration are, they are not asked.
+    fn bundled(&self, bundle: &Bundled, member: &Member) -> Result<Offer> {
+        let place = self.entries.get(member).map(|entry| entry.place.clone());
+        let held = bundle.held(member).ok_or_else(|| {
+            Error::invalid(format!("{} is not in the bundle", member.words()))
+                .at(place.clone())
+                .hint("seal it again from the repository")
+        })?;
+        if let (Some(sealed), Some(entry)) = (&held.source, self.entries.get(member))
+            && *sealed != entry.source
+        {
+            return Err(Error::invalid(format!(
+                "the lock in the bundle has {} from `{sealed}`, and its declaration from `{}`",
+                member.words(),
+                entry.source
+            ))
+            .at(place)
+            .hint("seal it again from the repository"));
+        }
+        let pin = Pin::Locked {
+            content: held.content,
+            archive: held.archive,
+            resolved: held.resolved.clone(),
+            signature: held.signature,
+        };
+        Ok(Offer { version: None, pin, yanked: false })
     }
 
     fn ask(&self, member: &Member, entry: &Entry) -> Result<Vec<Offer>> {
@@ -343,6 +375,9 @@ impl<'a> Index<'a> {
                     (false, false) => format!("{base}/{inside}"),
                 };
                 Ok(single(Pin::Commit { address: address.clone(), commit: commit.clone(), path }))
+            }
+            (Source::Path(path) | Source::Archive(path), Base::Bundle) => {
+                Err(Error::failed(format!("`{path}` was looked for outside of its bundle")))
             }
             (Source::Archive(path), Base::Git { .. }) => Err(Error::invalid(format!(
                 "the archive `{path}` of a distro that was fetched is not supported by this version"

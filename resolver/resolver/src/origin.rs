@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use astrid_authority::Digest;
+use astrid_manifest::signer::Signer;
+
 use crate::source::address::GitAddress;
 
 /// Where a declaration came from.
@@ -25,6 +28,17 @@ pub enum Origin {
         /// The folder of the repository; empty is its root.
         path: String,
     },
+    /// A `.shuttle` file.
+    Bundle {
+        /// Who sealed it, as it was verified.
+        signer: Signer,
+        /// The digest of what it says of itself.
+        digest: Digest,
+        /// Where the lock in it says that its declaration came from.
+        source: Option<String>,
+        /// Which commit of that.
+        commit: Option<String>,
+    },
 }
 
 impl Origin {
@@ -39,6 +53,8 @@ impl Origin {
             Self::Folder(path) => path.display().to_string(),
             Self::Git { address, path, .. } if path.is_empty() => format!("git+{address}"),
             Self::Git { address, path, .. } => format!("git+{address}?path={path}"),
+            // Never the text of a signer alone: one could be chosen to look like another origin.
+            Self::Bundle { signer, .. } => format!("bundle by {signer}"),
         }
     }
 
@@ -49,6 +65,7 @@ impl Origin {
             Self::Home | Self::Builtin | Self::Folder(_) => None,
             Self::Git { address, path, .. } if path.is_empty() => Some(format!("git+{address}")),
             Self::Git { address, path, .. } => Some(format!("git+{address}?path={path}")),
+            Self::Bundle { source, .. } => source.clone(),
         }
     }
 
@@ -57,6 +74,7 @@ impl Origin {
     pub fn commit(&self) -> Option<&str> {
         match self {
             Self::Git { commit, .. } => Some(commit),
+            Self::Bundle { commit, .. } => commit.as_deref(),
             _ => None,
         }
     }
@@ -64,13 +82,17 @@ impl Origin {
     /// Whether it came from somewhere else than this machine, so that it may name no local path.
     #[must_use]
     pub fn is_fetched(&self) -> bool {
-        matches!(self, Self::Git { .. })
+        matches!(self, Self::Git { .. } | Self::Bundle { .. })
     }
 
     /// Whether other people can change it: what lies in files of this machine is not remote.
     #[must_use]
     pub fn is_remote(&self) -> bool {
-        matches!(self, Self::Git { address, .. } if !address.is_local())
+        match self {
+            Self::Git { address, .. } => !address.is_local(),
+            Self::Bundle { .. } => true,
+            Self::Home | Self::Builtin | Self::Folder(_) => false,
+        }
     }
 
     /// The folder on this machine, when there is one.

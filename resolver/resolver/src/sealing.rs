@@ -51,23 +51,23 @@ pub enum Sealer<'a> {
 /// `Signature` when `[distro.signing]` names another key.
 pub fn check_sealer(declaration: &Declaration, sealer: Sealer<'_>) -> Result<()> {
     let Some(signing) = &declaration.distro().header.signing else { return Ok(()) };
-    let refuse = |who: String| {
-        Err(Error::new(
-            ErrorKind::Signature,
-            format!(
-                "Distro.toml says that it is signed by {}, and the bundle would be {who}",
-                signing.pubkey
-            ),
-        )
-        .at(declaration.place(declaration.distro().header.at))
-        .hint("sign with that key, or name another under `[distro.signing]`"))
+    let (who, hint) = match sealer {
+        Sealer::Key(key) if key.to_string() == signing.pubkey => return Ok(()),
+        Sealer::Key(key) => (
+            format!("signed by {key}"),
+            "sign with that key, or name yours as `pubkey` under `[distro.signing]`",
+        ),
+        Sealer::Keyless => {
+            ("signed by a certificate".to_owned(), "sign with that key, or drop `[distro.signing]`")
+        }
+        Sealer::Nobody => ("unsigned".to_owned(), "sign with that key: pass --key NAME or --key FILE"),
     };
-    match sealer {
-        Sealer::Key(key) if key.to_string() == signing.pubkey => Ok(()),
-        Sealer::Key(key) => refuse(format!("signed by {key}")),
-        Sealer::Keyless => refuse("signed by a certificate".to_owned()),
-        Sealer::Nobody => refuse("unsigned".to_owned()),
-    }
+    Err(Error::new(
+        ErrorKind::Signature,
+        format!("Distro.toml says that it is signed by {}, and the bundle would be {who}", signing.pubkey),
+    )
+    .at(declaration.place(declaration.distro().header.at))
+    .hint(hint))
 }
 
 /// Gathers everything that `fleet` pins.

@@ -10,7 +10,8 @@ use astrid_provenance::bundle::Bundle;
 use astrid_provenance::statement::{Digests, Statement};
 use astrid_provenance::verify::{Artifact, Verified, Verifier};
 
-use super::{Gate, about, admitted, nobody_may_sign};
+use super::{Gate, about, admitted, nobody_may_sign, unsigned_against_rule};
+use crate::bundle::{Shuttle, seal_under};
 use crate::declaration::Declaration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::FoundRule;
@@ -40,13 +41,12 @@ pub(crate) fn check_distro(gate: &Gate<'_>, declaration: &Declaration) -> Result
     let demand = gate.policy.provenance_of(&subject, origin.is_remote());
     let rule = gate.policy.signer_rule(&subject, None);
     let required = demand == Demand::Required || (rule.is_some() && demand != Demand::None);
+    if let Some(bundle) = declaration.bundle() {
+        return check_sealed(gate, &subject, bundle.shuttle(), required);
+    }
     let Some(bundles) = declaration.signature() else {
         if let (Some(rule), true) = (rule, required) {
-            return Err(Error::new(
-                ErrorKind::Signature,
-                format!("{subject} is not signed, and the rule at {rule} says who must sign it"),
-            )
-            .hint("ask who publishes it for a signed release, or change the rule"));
+            return Err(unsigned_against_rule(&subject, rule));
         }
         return Ok(DistroProof { required, ..DistroProof::default() });
     };
@@ -87,6 +87,29 @@ pub(crate) fn check_distro(gate: &Gate<'_>, declaration: &Declaration) -> Result
     Err(Error::new(ErrorKind::Signature, format!("the signature of {subject} is refused"))
         .because(refusals)
         .hint("get the distro again from who publishes it; nothing was changed"))
+}
+
+/// Who sealed the bundle that a declaration came in. Whatever else is asked, one must be sealed by somebody.
+fn check_sealed(
+    gate: &Gate<'_>,
+    subject: &Subject,
+    shuttle: &Shuttle,
+    required: bool,
+) -> Result<DistroProof> {
+    let rule = gate.policy.signer_rule(subject, None);
+    let seal = seal_under(gate.policy, gate.root()?.verifier(), shuttle)?;
+    if seal.signer.is_unsigned() {
+        return match rule {
+            Some(rule) if required => Err(unsigned_against_rule(subject, rule)),
+            _ => Ok(DistroProof { required: true, ..DistroProof::default() }),
+        };
+    }
+    let named = shuttle.distro().header.signing.as_ref().map(|signing| signing.pubkey.as_str());
+    let is_named = matches!(&seal.signer, Signer::Key(key) if named == Some(key.as_str()));
+    match &seal.proof {
+        Some(proved) if required && rule.is_none() && !is_named => Err(nobody_may_sign(subject, proved)),
+        _ => Ok(DistroProof { signer: seal.signer, required: true, notes: Vec::new() }),
+    }
 }
 
 enum Refusal {

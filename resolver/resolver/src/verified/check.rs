@@ -8,6 +8,7 @@ use astrid_authority::{CapsuleName, Digest, PackId};
 use astrid_manifest::component::EffectiveAuthority;
 use astrid_manifest::diagnostic::Position;
 use astrid_manifest::lock::{Lock, LockedCapsule, LockedDistro, LockedPack, SCHEMA_VERSION};
+use astrid_manifest::signer::Signer;
 use astrid_manifest::source::Source;
 use astrid_manifest::subject::Subject;
 use astrid_store::stat_cache::StatCache;
@@ -60,7 +61,7 @@ pub fn verify(context: &Context, mut resolution: Resolution, freshness: Freshnes
     let Some(solved) = resolution.solved.take() else {
         return Err(Error::failed("resolution gave no versions"));
     };
-    let checked = check_members(context, &solved, &gate)?;
+    let checked = check_members(context, &solved, &gate, vouched(&resolution.declaration, &proof))?;
     gate.save();
     let lock = write_entries(&resolution, &solved, &checked)?;
     compare_with_known(&resolution, &lock, was_fresh)?;
@@ -85,6 +86,12 @@ pub fn verify(context: &Context, mut resolution: Resolution, freshness: Freshnes
         listings: Listings::default(),
     };
     Ok(fleet(context, &resolution, lock, found))
+}
+
+/// Who vouches for every byte of a bundle of version 1: its lock, which is signed, has the digest of each archive.
+fn vouched<'a>(declaration: &Declaration, proof: &'a DistroProof) -> Option<&'a Signer> {
+    let is_legacy = declaration.bundle().is_some_and(|bundle| bundle.shuttle().legacy().is_some());
+    (is_legacy && !proof.signer.is_unsigned()).then_some(&proof.signer)
 }
 
 /// What a capsule's bytes can call and its manifest grants nothing for, in words.
@@ -208,6 +215,7 @@ fn is_proved(gate: &Gate<'_>, lock: &Lock) -> Result<bool> {
             content: locked.content,
             archive: locked.archive,
             signature: locked.bundle,
+            vouched: None,
         })?;
         if found.signer != locked.signer || found.predicate != locked.provenance {
             return Ok(false);
@@ -220,6 +228,7 @@ fn is_proved(gate: &Gate<'_>, lock: &Lock) -> Result<bool> {
             content: locked.content,
             archive: locked.archive,
             signature: locked.bundle,
+            vouched: None,
         })?;
         if found.signer != locked.signer || found.predicate != locked.provenance {
             return Ok(false);
@@ -242,7 +251,12 @@ struct Checked {
 }
 
 /// Works out the authority of everything from its bytes, and asks who made it.
-fn check_members(context: &Context, solved: &Solved, gate: &Gate<'_>) -> Result<Checked> {
+fn check_members(
+    context: &Context,
+    solved: &Solved,
+    gate: &Gate<'_>,
+    vouched: Option<&Signer>,
+) -> Result<Checked> {
     let members: Vec<(&Member, &Chosen)> = solved.members.iter().collect();
     let results = for_each(context.jobs, &members, |(member, chosen)| {
         let found = &chosen.found;
@@ -254,6 +268,7 @@ fn check_members(context: &Context, solved: &Solved, gate: &Gate<'_>) -> Result<
             content: found.artifact.content(),
             archive: found.archive,
             signature: found.signature,
+            vouched,
         })?;
         let parts: Vec<&CapsuleArtifact> = match &found.artifact {
             Artifact::Capsule(capsule) => vec![capsule],

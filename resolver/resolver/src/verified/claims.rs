@@ -85,7 +85,8 @@ fn refuse_claim(what: &str, wrong: &[(&str, bool)]) -> Result<()> {
 /// was, whatever the server says now.
 pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh: bool) -> Result<()> {
     let Some(known) = resolution.declaration.lock() else { return Ok(()) };
-    let strict = resolution.request.mode != LockMode::Normal;
+    // What a bundle holds is what its lock pins, or it is refused.
+    let strict = resolution.request.mode != LockMode::Normal || resolution.declaration.bundle().is_some();
     let upgrade = &resolution.request.upgrade;
     let describe = |member: &Member, what: &str, found: &str, said: &str| {
         Error::corrupt(format!("the {what} of {} is {found}, and Distro.lock says {said}", member.words()))

@@ -83,6 +83,7 @@ pub fn judgements(context: &Context, declaration: &Declaration, request: &Reques
             content: found.artifact.content(),
             archive: found.archive,
             signature: found.signature,
+            vouched: None,
         });
         let mut violations = Vec::new();
         let inner: Vec<&CapsuleArtifact> = match &found.artifact {
