@@ -1,5 +1,6 @@
 //! What can be typed: types only, no work. Each verb's work is in `command`.
 
+mod distro;
 mod fleet;
 mod kernel;
 mod keypair;
@@ -9,6 +10,9 @@ mod sign;
 mod trust;
 mod verify;
 
+#[cfg(feature = "sign")]
+pub(crate) use distro::ServiceArgs;
+pub(crate) use distro::{BundleArgs, BundleVerifyArgs, DistroVerb, SealArgs, Sealing};
 pub(crate) use fleet::{
     AddArgs, ApplyArgs, BootArgs, ConsentArgs, DiffArgs, GcArgs, HistoryArgs, InitArgs, PlanArgs, RemoveArgs,
     RollbackArgs, ShowArgs, UpArgs, UpdateArgs, ValidateArgs, VariableArgs, WhyArgs,
@@ -159,6 +163,9 @@ pub(crate) enum Verb {
     /// Say what the policy asks of artifacts, and what it finds
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Seal a distro into one file, and look at such files
+    #[command(subcommand)]
+    Distro(DistroVerb),
     /// Keep secrets for capsules
     #[command(subcommand)]
     Secret(SecretVerb),

@@ -79,7 +79,8 @@ fn upgrade(names: &[String]) -> Upgrade {
     }
 }
 
-fn read(session: &Session, path: &Path) -> Result<Lock, Failure> {
+/// Reads a lock that was named.
+pub(super) fn read(session: &Session, path: &Path) -> Result<Lock, Failure> {
     let text = std::fs::read_to_string(session.world.path(path))
         .map_err(|error| Failure::failed(format!("{} can't be read: {error}", path.display())))?;
     let parsed = Lock::parse(&path.display().to_string(), &text);

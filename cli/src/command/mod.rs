@@ -2,6 +2,7 @@
 
 mod apply;
 mod capsule;
+mod distro;
 mod edit;
 mod fleet;
 mod generations;
@@ -47,6 +48,7 @@ pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
         Some(Verb::Keypair(verb)) => keypair::run(session, &verb),
         Some(Verb::Sign(args)) => sign::run(session, &args),
         Some(Verb::Policy(verb)) => policy::run(session, &verb),
+        Some(Verb::Distro(verb)) => distro::run(session, &verb),
         Some(Verb::Secret(verb)) => secret::run(session, &verb),
         Some(Verb::Capsule(verb)) => capsule::run(session, &verb),
         Some(Verb::Validate(args)) => validate::run(session, &args),

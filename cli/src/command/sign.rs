@@ -46,7 +46,7 @@ pub(crate) fn run(session: &mut Session, args: &SignArgs) -> Outcome {
 }
 
 /// A path has a `/` or a `.`, and the name of a key has neither.
-fn signing_key(session: &Session, key: &str) -> Result<SigningKey, Failure> {
+pub(super) fn signing_key(session: &Session, key: &str) -> Result<SigningKey, Failure> {
     if key.contains(['/', '.']) {
         return Ok(signing::key_of_file(&session.world.path(key.as_ref()))?);
     }

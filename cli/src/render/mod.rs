@@ -9,6 +9,7 @@ macro_rules! put {
 }
 pub(crate) use put;
 
+pub(crate) mod bundle;
 pub(crate) mod grants;
 pub(crate) mod markdown;
 pub(crate) mod plan;

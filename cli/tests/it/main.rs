@@ -3,6 +3,7 @@
 
 mod apply;
 mod basics;
+mod bundles;
 mod crash;
 mod editing;
 mod env;

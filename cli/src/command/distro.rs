@@ -1,0 +1,273 @@
+//! `distro`: bundles that hold a fleet with everything it needs.
+
+use std::path::Path;
+
+use astrid_manifest::Lock;
+use astrid_resolver::Origin;
+use astrid_resolver::bundle::{self, Examined, Shuttle};
+use astrid_resolver::context::Context;
+use astrid_resolver::resolution::Upgrade;
+use astrid_resolver::sealing::{self, Options, Sealer};
+use astrid_resolver::signing::{self, Signed};
+use astrid_resolver::verified::{Freshness, VerifiedFleet};
+use astrid_store::{Home, Store};
+use serde_json::json;
+
+use super::{fleet, sign};
+use crate::args::{BundleArgs, BundleVerifyArgs, DistroVerb, SealArgs, Sealing};
+use crate::exit::{DONE, Failure, Outcome};
+use crate::render::{self, put, safe};
+use crate::session::Session;
+use crate::shell::{count, size};
+
+pub(crate) fn run(session: &mut Session, verb: &DistroVerb) -> Outcome {
+    match verb {
+        DistroVerb::Seal(args) => seal(session, args),
+        DistroVerb::Inspect(args) => inspect(session, args),
+        DistroVerb::Verify(args) => verify(session, args),
+        DistroVerb::Show(args) => show(session, args),
+    }
+}
+
+/// `distro seal`
+fn seal(session: &mut Session, args: &SealArgs) -> Outcome {
+    let how = match (args.sign, &args.key) {
+        (Some(Sealing::Key), None) => {
+            return Err(Failure::usage("`--sign key` needs a key").hint("name it with --key"));
+        }
+        (None, None) => None,
+        (None | Some(Sealing::Key), Some(_)) => Some(Sealing::Key),
+        #[cfg(feature = "sign")]
+        (Some(Sealing::Keyless), Some(_)) => {
+            return Err(Failure::usage("`--sign keyless` takes no key").hint("leave out --key"));
+        }
+        #[cfg(feature = "sign")]
+        (Some(Sealing::Keyless), None) => Some(Sealing::Keyless),
+    };
+    let key = args.key.as_ref().map(|key| sign::signing_key(session, key)).transpose()?;
+    let since = args.since.as_ref().map(|path| super::lock::read(session, path)).transpose()?;
+    let context = session.context()?;
+    let declaration = fleet::declaration(session, &context, &args.source)?;
+    let public = key.as_ref().map(astrid_resolver::keyring::SigningKey::public);
+    let sealer = match (how, &public) {
+        (Some(Sealing::Key), Some(public)) => Sealer::Key(public),
+        (Some(_), _) => Sealer::Keyless,
+        (None, _) => Sealer::Nobody,
+    };
+    sealing::check_sealer(&declaration, sealer)?;
+    let selection = fleet::selection(&args.selections)?;
+    let fleet = fleet::fleet(session, &context, &declaration, Upgrade::None, selection, Freshness::Hash)?;
+    let options = Options { since: since.as_ref(), root: !args.no_root };
+    let draft = sealing::draft(&context, &fleet, &options)?;
+    let output = session.world.path(&args.output);
+    let signable = sealing::signable(&fleet, &output);
+    let made = match (how, &key) {
+        (Some(Sealing::Key), Some(key)) => Some(signing::sign_with_key(&signable, draft.statement(), key)?),
+        #[cfg(feature = "sign")]
+        (Some(Sealing::Keyless), _) => {
+            Some(keyless(session, &context, &args.services, &signable, draft.statement())?)
+        }
+        _ => None,
+    };
+    let shuttle = sealing::write(&context, &draft, made.as_ref().map(|made| made.bundle.as_str()), &output)?;
+    tell_sealed(session, args, &fleet, &shuttle, made.as_ref())
+}
+
+#[cfg(feature = "sign")]
+fn keyless(
+    session: &Session,
+    context: &Context,
+    args: &crate::args::ServiceArgs,
+    signable: &signing::Signable,
+    statement: &signing::Statement,
+) -> Result<Signed, Failure> {
+    use astrid_resolver::signing::keyless::{RekorVersion, Request, Services, sign};
+
+    let services = args.fulcio.as_ref().zip(args.rekor.as_ref()).map(|(fulcio, rekor)| Services {
+        fulcio: fulcio.clone(),
+        rekor: rekor.clone(),
+        rekor_version: if args.rekor_version == "2" { RekorVersion::V2 } else { RekorVersion::V1 },
+        timestamp_authority: args.timestamp_authority.clone(),
+    });
+    let trusted_root = args.trusted_root.as_ref().map(|file| session.world.path(file));
+    let token_file = args.token_file.as_ref().map(|file| session.world.path(file));
+    let request = Request {
+        services,
+        trusted_root: trusted_root.as_deref(),
+        token_file: token_file.as_deref(),
+        variable: &|name| session.world.variable(name),
+    };
+    Ok(sign(context, &request, signable, statement)?)
+}
+
+fn tell_sealed(
+    session: &mut Session,
+    args: &SealArgs,
+    fleet: &VerifiedFleet,
+    shuttle: &Shuttle,
+    made: Option<&Signed>,
+) -> Outcome {
+    let length = std::fs::metadata(session.world.path(&args.output)).map_or(0, |found| found.len());
+    let signer = sealing::sealed_by(made.map(|made| &made.verified));
+    let lock = fleet.lock();
+    let document = json!({
+        "file": args.output.display().to_string(),
+        "distro": lock.distro.id,
+        "version": lock.distro.version.to_string(),
+        "digest": shuttle.digest(),
+        "signer": signer,
+        "since": shuttle.predicate().and_then(|predicate| predicate.since),
+        "members": shuttle.entries().len(),
+        "bytes": length,
+        "unpacked_bytes": shuttle.total_bytes(),
+    });
+    let mut pretty = format!(
+        "{}: {} {}, {} and {}\n",
+        args.output.display(),
+        lock.distro.id,
+        lock.distro.version,
+        count(lock.capsules.len(), "capsule"),
+        count(lock.packs.len(), "pack"),
+    );
+    put!(
+        pretty,
+        "{} in {}, {} unpacked\n",
+        count(shuttle.entries().len(), "member"),
+        size(length),
+        size(shuttle.total_bytes())
+    );
+    put!(pretty, "digest  {}\n", shuttle.digest());
+    let mark = if signer.is_unsigned() {
+        "! unsigned".to_owned()
+    } else {
+        format!("signer  {}", safe(&signer.to_string()))
+    };
+    put!(pretty, "{mark}\n");
+    session.shell.show(&document, &pretty)?;
+    Ok(DONE)
+}
+
+fn open(session: &Session, file: &Path) -> Result<Shuttle, Failure> {
+    Ok(bundle::open(&session.world.path(file), &file.display().to_string())?)
+}
+
+/// Examines a bundle in a store that is thrown away: the home is only read.
+fn examine(session: &Session, file: &Path, shuttle: &Shuttle) -> Result<Examined, Failure> {
+    let aside = tempfile::tempdir()?;
+    let mut context = session.context()?;
+    let home = Home::new(aside.path().join("home"), aside.path().join("packs"))?;
+    context.store = Store::new(home, session.disk());
+    let path = std::fs::canonicalize(session.world.path(file))?;
+    Ok(bundle::examine(&context, shuttle, &Origin::Folder(path).identity())?)
+}
+
+/// `distro verify`
+fn verify(session: &mut Session, args: &BundleVerifyArgs) -> Outcome {
+    let shuttle = open(session, &args.file)?;
+    let examined = examine(session, &args.file, &shuttle)?;
+    for note in &examined.notes {
+        session.shell.warn(&safe(note));
+    }
+    let (capsules, packs) = (examined.capsules.len(), examined.packs.len());
+    let seal = examined.accept(args.allow_unsigned)?;
+    let header = &shuttle.distro().header;
+    let document = json!({
+        "distro": header.id,
+        "version": header.version.to_string(),
+        "digest": shuttle.digest(),
+        "format": shuttle.version(),
+        "signer": seal.signer,
+        "rule": seal.rule,
+        "times": seal.times.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "capsules": capsules,
+        "packs": packs,
+        "members": shuttle.entries().len(),
+    });
+    let mut pretty = format!(
+        "{} {} is whole: {}, {} and {}\n",
+        header.id,
+        header.version,
+        count(shuttle.entries().len(), "member"),
+        count(capsules, "capsule"),
+        count(packs, "pack"),
+    );
+    pretty.push_str(&render::bundle::seal(&seal));
+    session.shell.show(&document, &pretty)?;
+    Ok(DONE)
+}
+
+/// `distro inspect`
+fn inspect(session: &mut Session, args: &BundleArgs) -> Outcome {
+    let shuttle = open(session, &args.file)?;
+    let examined = examine(session, &args.file, &shuttle)?;
+    for note in &examined.notes {
+        session.shell.warn(&safe(note));
+    }
+    let document = render::bundle::document(&shuttle, &examined);
+    let pretty = render::bundle::inspected(&shuttle, &examined);
+    session.shell.show(&document, &pretty)?;
+    Ok(DONE)
+}
+
+/// `distro show`
+fn show(session: &mut Session, args: &BundleArgs) -> Outcome {
+    let shuttle = open(session, &args.file)?;
+    let header = &shuttle.distro().header;
+    let empty = Vec::new;
+    let entries = match shuttle.lock() {
+        Some(lock) => entries(lock),
+        None => shuttle.legacy().map_or_else(empty, |legacy| {
+            let one = |(name, held): (&astrid_authority::CapsuleName, &astrid_resolver::bundle::Archive)| {
+                json!({ "subject": format!("capsule:{name}"), "version": held.manifest.package.version.to_string(), "content": held.content })
+            };
+            legacy.capsules().iter().map(one).collect()
+        }),
+    };
+    let document = json!({
+        "distro": header.id,
+        "version": header.version.to_string(),
+        "digest": shuttle.digest(),
+        "format": shuttle.version(),
+        "declaration": shuttle.declaration_text(),
+        "lock": shuttle.lock_text(),
+        "entries": entries,
+    });
+    let mut pretty = shuttle.declaration_text().to_owned();
+    if !pretty.ends_with('\n') {
+        pretty.push('\n');
+    }
+    // A declaration may hold what moves the cursor: line by line, it can't.
+    pretty = pretty.lines().map(|line| safe(line) + "\n").collect();
+    put!(pretty, "\n# pinned by Distro.lock\n");
+    for entry in &entries {
+        let word = |key: &str| safe(entry[key].as_str().unwrap_or_default());
+        put!(pretty, "# {} {}  {}\n", word("subject"), word("version"), word("content"));
+    }
+    session.shell.show(&document, &pretty)?;
+    Ok(DONE)
+}
+
+fn entries(lock: &Lock) -> Vec<serde_json::Value> {
+    let capsules = lock.capsules.iter().map(|one| {
+        json!({
+            "subject": format!("capsule:{}", one.name),
+            "version": one.version.to_string(),
+            "source": one.source.to_string(),
+            "pack": one.pack,
+            "content": one.content,
+            "authority": one.authority,
+            "signer": one.signer,
+        })
+    });
+    let packs = lock.packs.iter().map(|one| {
+        json!({
+            "subject": format!("pack:{}", one.id),
+            "version": one.version,
+            "source": one.source.to_string(),
+            "content": one.content,
+            "authority": one.authority,
+            "signer": one.signer,
+        })
+    });
+    capsules.chain(packs).collect()
+}
