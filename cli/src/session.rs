@@ -20,12 +20,14 @@ pub(crate) struct Session {
     pub(crate) world: World,
     pub(crate) global: Global,
     disk: Disk,
+    /// Stores that are thrown away when the run ends.
+    aside: Vec<tempfile::TempDir>,
 }
 
 impl Session {
     pub(crate) fn new(shell: Shell, world: World, global: Global) -> Self {
         let disk = disk(&world);
-        Self { shell, world, global, disk }
+        Self { shell, world, global, disk, aside: Vec::new() }
     }
 
     /// The home's layout. Nothing is created.
@@ -48,6 +50,14 @@ impl Session {
 
     pub(crate) fn entropy(&self) -> Arc<SystemEntropy> {
         Arc::new(SystemEntropy::new(&self.world))
+    }
+
+    /// A store that is thrown away when the run ends: for bytes that nobody trusts yet.
+    pub(crate) fn store_aside(&mut self) -> Result<Store, Failure> {
+        let folder = tempfile::tempdir()?;
+        let home = Home::new(folder.path().join("home"), folder.path().join("packs"))?;
+        self.aside.push(folder);
+        Ok(Store::new(home, self.disk()))
     }
 
     /// This run may not use the network.

@@ -59,10 +59,10 @@ pub(crate) fn flags(consent: &ConsentArgs) -> Result<Flags, Failure> {
 
 /// `apply`
 pub(crate) fn run(session: &mut Session, args: &ApplyArgs) -> Outcome {
-    let context = session.context()?;
+    let mut context = session.context()?;
     let saved = saved_plan(session, &args.path)?;
     let path = if saved.is_some() { Path::new(".") } else { args.path.as_path() };
-    let declaration = fleet::declaration(session, &context, path)?;
+    let declaration = fleet::declaration(session, &mut context, path)?;
     let made_by = if saved.is_some() { Action::ApplyPlan } else { Action::Apply };
     let job = Job {
         declaration,
@@ -144,15 +144,21 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
         made_by: job.made_by,
         saved: job.saved.as_ref().map(|saved| saved.document().nonce),
     };
+    let own = session.context()?;
+    if let Some(bundle) = job.declaration.bundle() {
+        // Everything was verified aside. Only now that it is trusted do its bytes come into the home.
+        own.home.ensure(&session.disk())?;
+        astrid_resolver::bundle::bring(&own, bundle.shuttle())?;
+    }
     let applied = apply(
-        context,
+        &own,
         &trusted,
         Applying::new(parts, configuration),
         &options,
-        &mut kernel::hooks(session, context, job.boot),
+        &mut kernel::hooks(session, &own, job.boot),
     )?;
     told(session, &applied);
-    let kernel = kernel::after_switch(session, context, job.boot, fleet.lock(), applied.generation)?;
+    let kernel = kernel::after_switch(session, &own, job.boot, fleet.lock(), applied.generation)?;
     let result = json!({
         "generation": applied.generation.map(GenerationNumber::get),
         "changed": applied.changed,

@@ -46,8 +46,8 @@ fn seal(session: &mut Session, args: &SealArgs) -> Outcome {
     };
     let key = args.key.as_ref().map(|key| sign::signing_key(session, key)).transpose()?;
     let since = args.since.as_ref().map(|path| super::lock::read(session, path)).transpose()?;
-    let context = session.context()?;
-    let declaration = fleet::declaration(session, &context, &args.source)?;
+    let mut context = session.context()?;
+    let declaration = fleet::declaration(session, &mut context, &args.source)?;
     let public = key.as_ref().map(astrid_resolver::keyring::SigningKey::public);
     let sealer = match (how, &public) {
         (Some(Sealing::Key), Some(public)) => Sealer::Key(public),

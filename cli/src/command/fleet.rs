@@ -33,15 +33,27 @@ pub(crate) fn lock_mode(session: &Session) -> LockMode {
     }
 }
 
-/// Reads what people wrote.
+/// Reads what people wrote. The bytes of a bundle go aside, and the context's store is there from then on.
 pub(crate) fn declaration(
     session: &mut Session,
-    context: &Context,
+    context: &mut Context,
     typed: &Path,
 ) -> Result<Declaration, Failure> {
     let typed = typed.to_str().ok_or_else(|| Failure::usage("the path is no UTF-8"))?;
     let target = Target::parse(typed, &session.world.folder)?;
-    load(session, context, &target)
+    target_of(session, context, &target)
+}
+
+/// As [`declaration`], of a target that was parsed.
+pub(crate) fn target_of(
+    session: &mut Session,
+    context: &mut Context,
+    target: &Target,
+) -> Result<Declaration, Failure> {
+    if let Target::Bundle { .. } = target {
+        context.store = session.store_aside()?;
+    }
+    load(session, context, target)
 }
 
 /// Reads a declaration and tells what its parser warns about.

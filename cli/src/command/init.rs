@@ -8,7 +8,7 @@ use serde_json::json;
 use super::apply::{Job, perform};
 use super::fleet;
 use crate::args::InitArgs;
-use crate::exit::{DONE, Failure, Outcome};
+use crate::exit::{DONE, Outcome};
 use crate::session::Session;
 use crate::starter;
 
@@ -16,14 +16,10 @@ pub(crate) fn run(session: &mut Session, args: &InitArgs) -> Outcome {
     if args.here {
         return here(session, &args.template);
     }
-    let context = session.context()?;
+    let mut context = session.context()?;
     let declaration = if let Some(source) = args.source.as_ref().or(args.distro.as_ref()) {
-        if std::path::Path::new(source).extension().is_some_and(|extension| extension == "shuttle") {
-            return Err(Failure::invalid(format!("`{source}`: bundles are not supported by this version"))
-                .hint("apply the folder or the repository that the bundle was sealed from"));
-        }
         let target = Target::parse(source, &session.world.folder)?;
-        fleet::load(session, &context, &target)?
+        fleet::target_of(session, &mut context, &target)?
     } else {
         let writer = session.write_lock(&context.home, "astrid init")?;
         starter::lay_out(&context.home, &session.disk(), starter::STARTER)?;

@@ -26,8 +26,8 @@ pub(crate) fn run(session: &mut Session, args: &LockArgs) -> Outcome {
 }
 
 fn check(session: &mut Session, args: &LockArgs) -> Outcome {
-    let context = session.context()?;
-    let declaration = fleet::declaration(session, &context, Path::new("."))?;
+    let mut context = session.context()?;
+    let declaration = fleet::declaration(session, &mut context, Path::new("."))?;
     let state = lock_state(&declaration, &fleet::selection(&args.selections)?);
     if let Some(refusal) = state.refusal() {
         return Err(refusal.into());
@@ -41,8 +41,8 @@ fn lock(session: &mut Session, args: &LockArgs) -> Outcome {
     if !args.dry_run {
         session.may_write_repository()?;
     }
-    let context = session.context()?;
-    let declaration = fleet::declaration(session, &context, Path::new("."))?;
+    let mut context = session.context()?;
+    let declaration = fleet::declaration(session, &mut context, Path::new("."))?;
     let upgrade = upgrade(&args.upgrade);
     fleet::has_upgraded(&declaration, &upgrade)?;
     let selection = fleet::selection(&args.selections)?;
@@ -160,8 +160,8 @@ pub(crate) fn entry_json(change: &EntryDiff) -> Value {
 
 /// `fetch`
 pub(crate) fn fetch(session: &mut Session) -> Outcome {
-    let context = session.context()?;
-    let declaration = fleet::declaration(session, &context, Path::new("."))?;
+    let mut context = session.context()?;
+    let declaration = fleet::declaration(session, &mut context, Path::new("."))?;
     let mode = fleet::lock_mode(session);
     let mode = if mode == LockMode::Normal && declaration.lock().is_some() { LockMode::Locked } else { mode };
     let fleet = bring(&context, &declaration, mode)?;

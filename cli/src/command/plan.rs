@@ -22,8 +22,8 @@ use crate::session::Session;
 
 /// `plan`
 pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Outcome {
-    let context = session.context()?;
-    let declaration = fleet::declaration(session, &context, &args.path)?;
+    let mut context = session.context()?;
+    let declaration = fleet::declaration(session, &mut context, &args.path)?;
     let selection = fleet::selection(&args.variables.selections)?;
     let fleet =
         fleet::fleet(session, &context, &declaration, Upgrade::None, selection, Freshness::StatCache)?;
@@ -106,8 +106,8 @@ fn show_entries(session: &mut Session, lock: &Lock) -> Outcome {
 
 /// A distro: everything that it would bring, as if nothing were applied.
 fn show_distro(session: &mut Session, typed: &Path) -> Outcome {
-    let context = session.context()?;
-    let declaration = fleet::declaration(session, &context, typed)?;
+    let mut context = session.context()?;
+    let declaration = fleet::declaration(session, &mut context, typed)?;
     let fleet =
         fleet::fleet(session, &context, &declaration, Upgrade::None, BTreeMap::new(), Freshness::StatCache)?;
     show_entries(session, fleet.lock())
@@ -203,8 +203,8 @@ pub(crate) fn diff(session: &mut Session, args: &DiffArgs) -> Outcome {
             (generations::lock_of(&current)?, format!("generation {}", current.number()))
         }
         (None, None) => {
-            let context = session.context()?;
-            let declaration = fleet::declaration(session, &context, Path::new("."))?;
+            let mut context = session.context()?;
+            let declaration = fleet::declaration(session, &mut context, Path::new("."))?;
             let fleet = fleet::fleet(
                 session,
                 &context,

@@ -23,8 +23,8 @@ pub(crate) fn run(session: &mut Session, verb: &PolicyVerb) -> Outcome {
 }
 
 fn judged(session: &mut Session, path: &Path) -> Result<Vec<Judgement>, Failure> {
-    let context = session.context()?;
-    let declaration = fleet::declaration(session, &context, path)?;
+    let mut context = session.context()?;
+    let declaration = fleet::declaration(session, &mut context, path)?;
     let request =
         Request { upgrade: Upgrade::None, selection: BTreeMap::new(), mode: fleet::lock_mode(session) };
     Ok(judgements(&context, &declaration, &request)?)

@@ -18,10 +18,10 @@ use crate::session::Session;
 const WAYS: usize = 8;
 
 fn fleet_here(session: &mut Session) -> Result<VerifiedFleet, Failure> {
-    let context = session.context()?;
+    let mut context = session.context()?;
     let path = PathBuf::from(".");
     let typed: &Path = &path;
-    let declaration = fleet::declaration(session, &context, typed)?;
+    let declaration = fleet::declaration(session, &mut context, typed)?;
     fleet::fleet(session, &context, &declaration, Upgrade::None, BTreeMap::new(), Freshness::StatCache)
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn run(session: &mut Session, verb: &TrustVerb) -> Outcome {
 
 fn planned(
     session: &mut Session,
-    context: &Context,
+    context: &mut Context,
     path: &Path,
     acks_of_repository: bool,
 ) -> Result<(VerifiedFleet, PlanDocument), Failure> {
@@ -67,8 +67,8 @@ fn planned(
 }
 
 fn review(session: &mut Session, args: &ReviewArgs) -> Outcome {
-    let context = session.context()?;
-    let (fleet, document) = planned(session, &context, &args.path, args.acks.is_some())?;
+    let mut context = session.context()?;
+    let (fleet, document) = planned(session, &mut context, &args.path, args.acks.is_some())?;
     let needed = &document.trust.needed;
     let mut pretty = String::new();
     for request in requests(&document, needed.iter().collect()) {
@@ -101,9 +101,9 @@ fn requests<'a>(document: &'a PlanDocument, needs: Vec<&'a Need>) -> Vec<Request
 
 fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
     session.may_write_repository()?;
-    let context = session.context()?;
+    let mut context = session.context()?;
     let expires = args.expires.as_deref().map(expiry).transpose()?;
-    let (fleet, document) = planned(session, &context, Path::new("."), false)?;
+    let (fleet, document) = planned(session, &mut context, Path::new("."), false)?;
     let wanted = chosen(&document, &args.subjects)?;
     let folder = fleet.declaration().folder().map(|folder| folder.join("trust"));
     let folder =
@@ -286,8 +286,8 @@ fn list(session: &mut Session) -> Outcome {
 }
 
 fn believe(session: &mut Session, args: &BelieveArgs) -> Outcome {
-    let context = session.context()?;
-    let declaration = fleet::declaration(session, &context, &args.path)?;
+    let mut context = session.context()?;
+    let declaration = fleet::declaration(session, &mut context, &args.path)?;
     let origin = declaration.origin().identity();
     let id = declaration.distro().header.id.clone();
     if !session.world.interactive {
