@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::ApplyArgs;
+
 /// What is done with bundles.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DistroVerb {
@@ -15,6 +17,10 @@ pub(crate) enum DistroVerb {
     Verify(BundleVerifyArgs),
     /// Show the declaration in a bundle, and what its lock pins
     Show(BundleArgs),
+    /// Make this machine what the bundle declares: the same as `astrid apply FILE`
+    Apply(Box<ApplyArgs>),
+    /// Bring the distro that is applied to the version in a bundle; another distro and an older version are refused
+    Update(Box<ApplyArgs>),
 }
 
 /// Who seals.

@@ -28,6 +28,12 @@ pub(crate) struct ConsentArgs {
     /// Allow a version lower than the highest that was applied
     #[arg(long)]
     pub(crate) allow_downgrade: bool,
+    /// Take a distro that comes from somewhere else and is not signed
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
+    /// Take a distro that is signed by somebody else than before
+    #[arg(long)]
+    pub(crate) accept_new_key: bool,
     /// Allow to remove everything
     #[arg(long)]
     pub(crate) allow_empty: bool,

@@ -14,7 +14,7 @@ pub(crate) struct VerifyArgs {
     #[arg(group = "what")]
     pub(crate) artifact: Option<PathBuf>,
     /// Hash every blob of the store and every file of the generations
-    #[arg(long, group = "what")]
+    #[arg(long, group = "what", conflicts_with = "SignatureArgs")]
     pub(crate) store: bool,
     /// Prove that what runs is the current generation, and that this is what its receipt and lock say
     #[arg(long, group = "what")]
@@ -43,16 +43,16 @@ pub(crate) struct SignatureArgs {
     #[arg(long, value_name = "ID", group = "whose", requires_all = ["artifact", "certificate_oidc_issuer"])]
     pub(crate) certificate_identity: Option<String>,
     /// Who attests that, exactly
-    #[arg(long, value_name = "URL", requires = "artifact")]
+    #[arg(long, value_name = "URL", requires = "artifact", conflicts_with = "key")]
     pub(crate) certificate_oidc_issuer: Option<String>,
     /// The repository whose workflow signed; the issuer is GitHub's unless --certificate-oidc-issuer says another
     #[arg(short = 'R', long, value_name = "OWNER/REPO", group = "whose", requires = "artifact")]
     pub(crate) repo: Option<String>,
     /// The workflow of that repository, such as .github/workflows/release.yml
-    #[arg(long, value_name = "PATH", requires = "repo")]
+    #[arg(long, value_name = "PATH", requires = "repo", conflicts_with_all = ["certificate_identity", "key"])]
     pub(crate) signer_workflow: Option<String>,
     /// The ref that it ran for, as a pattern such as refs/tags/v*
-    #[arg(long, value_name = "PATTERN", requires = "repo")]
+    #[arg(long, value_name = "PATTERN", requires = "repo", conflicts_with_all = ["certificate_identity", "key"])]
     pub(crate) source_ref: Option<String>,
     /// The key that signed: its text, a file with it or with a PEM, or the name of a key of this home
     #[arg(long, value_name = "KEY", group = "whose", requires = "artifact")]

@@ -5,6 +5,8 @@ use std::io::Read as _;
 use std::path::Path;
 
 use astrid_resolver::apply::{Applied, ApplyOptions, Applying, apply};
+use astrid_resolver::bundle::Bundled;
+use astrid_resolver::gate::{CarriedRoot, adopt_carried};
 use astrid_resolver::observed::Depth;
 use astrid_resolver::plan::PlanDocument;
 use astrid_resolver::resolution::{LockMode, Upgrade};
@@ -44,6 +46,8 @@ pub(crate) struct Job<'a> {
 pub(crate) fn flags(consent: &ConsentArgs) -> Result<Flags, Failure> {
     let mut flags = Flags {
         allow_downgrade: consent.allow_downgrade,
+        allow_unsigned: consent.allow_unsigned,
+        accept_new_key: consent.accept_new_key,
         replace_distro: consent.replace_distro,
         ..Flags::default()
     };
@@ -158,6 +162,9 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
         &mut kernel::hooks(session, &own, job.boot),
     )?;
     told(session, &applied);
+    if let (Some(bundle), true) = (job.declaration.bundle(), applied.changed) {
+        carried_root(session, &own, bundle, document.distro.signer.is_some() && !document.distro.first_use)?;
+    }
     let kernel = kernel::after_switch(session, &own, job.boot, fleet.lock(), applied.generation)?;
     let result = json!({
         "generation": applied.generation.map(GenerationNumber::get),
@@ -168,6 +175,27 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
     });
     session.shell.show(&result, "")?;
     Ok(DONE)
+}
+
+/// What becomes of the root of trust that a bundle carried: known keys may renew the home's, nobody else.
+fn carried_root(
+    session: &mut Session,
+    context: &Context,
+    bundle: &Bundled,
+    was_known: bool,
+) -> Result<(), Failure> {
+    let writer = session.write_lock(&context.home, "astrid apply")?;
+    match adopt_carried(context, &writer, bundle, was_known)? {
+        CarriedRoot::Nothing => {}
+        CarriedRoot::Adopted(root) => {
+            session.shell.note(&format!("the trusted root is the one of the bundle now: {}", root.digest));
+        }
+        CarriedRoot::LeftAlone => session.shell.note(
+            "the bundle carries another trusted root; it is left alone, because no key that this home knew before \
+             vouches for it",
+        ),
+    }
+    Ok(())
 }
 
 /// What people are told about a switch.

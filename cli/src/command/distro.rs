@@ -3,19 +3,18 @@
 use std::path::Path;
 
 use astrid_manifest::Lock;
-use astrid_resolver::Origin;
-use astrid_resolver::bundle::{self, Examined, Shuttle};
-use astrid_resolver::context::Context;
-use astrid_resolver::resolution::Upgrade;
+use astrid_resolver::Target;
+use astrid_resolver::bundle::{self, Shuttle};
+use astrid_resolver::context::{Context, Network};
+use astrid_resolver::resolution::{LockMode, Request, Upgrade};
 use astrid_resolver::sealing::{self, Options, Sealer};
 use astrid_resolver::signing::{self, Signed};
-use astrid_resolver::verified::{Freshness, VerifiedFleet};
-use astrid_store::{Home, Store};
+use astrid_resolver::verified::{Freshness, VerifiedFleet, verified};
 use serde_json::json;
 
 use super::{fleet, sign};
-use crate::args::{BundleArgs, BundleVerifyArgs, DistroVerb, SealArgs, Sealing};
-use crate::exit::{DONE, Failure, Outcome};
+use crate::args::{ApplyArgs, BundleArgs, BundleVerifyArgs, DistroVerb, SealArgs, Sealing};
+use crate::exit::{DONE, Failure, Kind, Outcome};
 use crate::render::{self, put, safe};
 use crate::session::Session;
 use crate::shell::{count, size};
@@ -26,6 +25,11 @@ pub(crate) fn run(session: &mut Session, verb: &DistroVerb) -> Outcome {
         DistroVerb::Inspect(args) => inspect(session, args),
         DistroVerb::Verify(args) => verify(session, args),
         DistroVerb::Show(args) => show(session, args),
+        DistroVerb::Apply(args) => {
+            open(session, &args.path)?;
+            super::apply::run(session, args)
+        }
+        DistroVerb::Update(args) => update(session, args),
     }
 }
 
@@ -147,30 +151,60 @@ fn tell_sealed(
     Ok(DONE)
 }
 
+/// `distro update`
+fn update(session: &mut Session, args: &ApplyArgs) -> Outcome {
+    let shuttle = open(session, &args.path)?;
+    let header = &shuttle.distro().header;
+    let context = session.context()?;
+    let current = astrid_resolver::apply::current(&context)?.ok_or_else(|| {
+        Failure::failed("nothing is applied that could be updated")
+            .hint("`astrid distro apply FILE` applies the bundle")
+    })?;
+    let applied = &current.facts.fleet;
+    if applied.distro != header.id {
+        return Err(Failure::new(
+            Kind::Policy,
+            format!("this home applies `{}`, and the bundle is of `{}`", applied.distro, header.id),
+        )
+        .hint("`astrid distro apply FILE --replace-distro` puts it in the place of the other"));
+    }
+    if header.version < applied.version && !args.consent.allow_downgrade {
+        return Err(Failure::new(
+            Kind::Policy,
+            format!("{} {} is applied, and the bundle is of {}", header.id, applied.version, header.version),
+        )
+        .hint("`astrid rollback` goes back to an earlier generation"));
+    }
+    super::apply::run(session, args)
+}
+
 fn open(session: &Session, file: &Path) -> Result<Shuttle, Failure> {
     Ok(bundle::open(&session.world.path(file), &file.display().to_string())?)
 }
 
-/// Examines a bundle in a store that is thrown away: the home is only read.
-fn examine(session: &Session, file: &Path, shuttle: &Shuttle) -> Result<Examined, Failure> {
-    let aside = tempfile::tempdir()?;
-    let mut context = session.context()?;
-    let home = Home::new(aside.path().join("home"), aside.path().join("packs"))?;
-    context.store = Store::new(home, session.disk());
-    let path = std::fs::canonicalize(session.world.path(file))?;
-    Ok(bundle::examine(&context, shuttle, &Origin::Folder(path).identity())?)
-}
-
-/// `distro verify`
+/// `distro verify`: exactly what `apply` would check before it plans.
 fn verify(session: &mut Session, args: &BundleVerifyArgs) -> Outcome {
-    let shuttle = open(session, &args.file)?;
-    let examined = examine(session, &args.file, &shuttle)?;
-    for note in &examined.notes {
-        session.shell.warn(&safe(note));
+    let mut context = session.context()?;
+    context.store = session.store_aside()?;
+    context.network = Network::Offline;
+    let path = session.world.path(&args.file);
+    let target = Target::Bundle { path, typed: args.file.display().to_string() };
+    let declaration = fleet::load(session, &context, &target)?;
+    // A lock of version 1 pins archives only: what they hold is worked out.
+    let mode = if declaration.lock().is_some() { LockMode::Frozen } else { LockMode::Normal };
+    let request = Request { mode, ..Request::default() };
+    let fleet = verified(&context, &declaration, &request, Freshness::Hash)?;
+    for warning in fleet.warnings() {
+        session.shell.warn(&safe(warning));
     }
-    let (capsules, packs) = (examined.capsules.len(), examined.packs.len());
-    let seal = examined.accept(args.allow_unsigned)?;
+    let bundle = declaration.bundle().ok_or_else(|| Failure::invalid("it is no bundle"))?;
+    let (shuttle, seal) = (bundle.shuttle(), bundle.seal());
+    if seal.signer.is_unsigned() && !args.allow_unsigned {
+        return Err(Failure::new(Kind::Signature, "the bundle is not signed")
+            .hint("ask for one that is signed; `--allow-unsigned` looks past it"));
+    }
     let header = &shuttle.distro().header;
+    let (capsules, packs) = (fleet.lock().capsules.len(), fleet.lock().packs.len());
     let document = json!({
         "distro": header.id,
         "version": header.version.to_string(),
@@ -191,7 +225,7 @@ fn verify(session: &mut Session, args: &BundleVerifyArgs) -> Outcome {
         count(capsules, "capsule"),
         count(packs, "pack"),
     );
-    pretty.push_str(&render::bundle::seal(&seal));
+    pretty.push_str(&render::bundle::seal(shuttle, seal));
     session.shell.show(&document, &pretty)?;
     Ok(DONE)
 }
@@ -199,7 +233,10 @@ fn verify(session: &mut Session, args: &BundleVerifyArgs) -> Outcome {
 /// `distro inspect`
 fn inspect(session: &mut Session, args: &BundleArgs) -> Outcome {
     let shuttle = open(session, &args.file)?;
-    let examined = examine(session, &args.file, &shuttle)?;
+    // The home is only read.
+    let mut context = session.context()?;
+    context.store = session.store_aside()?;
+    let examined = bundle::examine(&context, &shuttle)?;
     for note in &examined.notes {
         session.shell.warn(&safe(note));
     }

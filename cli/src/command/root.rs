@@ -1,6 +1,6 @@
 //! `trust root`: the root that signatures are verified with.
 
-use astrid_resolver::gate::{RootSource, RootStanding, adopt, forget, standing};
+use astrid_resolver::gate::{RootSource, RootStanding, adopt, check_root, forget, standing};
 use serde_json::json;
 
 use crate::args::RootVerb;
@@ -24,6 +24,7 @@ pub(crate) fn run(session: &mut Session, verb: &RootVerb) -> Outcome {
                 return Err(Failure::invalid(format!("`{}` is larger than 4 MiB", file.display())));
             }
             let bytes = std::fs::read(&path)?;
+            check_root(&bytes)?;
             context.home.ensure(&session.disk())?;
             let writer = session.write_lock(&context.home, "astrid trust root set")?;
             adopt(&context, &writer, &bytes, "astrid trust root set")?

@@ -1,5 +1,6 @@
 //! A bundle for people and for programs: what it holds, who sealed it, and what it may do.
 
+use astrid_manifest::Signer;
 use astrid_resolver::Error;
 use astrid_resolver::bundle::{Examined, Seal, Shuttle};
 use astrid_resolver::gate::{Provenance, RootSource};
@@ -9,8 +10,8 @@ use super::plan::disclosed;
 use super::{grants, safe};
 use crate::shell::{count, paint, size, style};
 
-/// Who sealed it.
-pub(crate) fn seal(seal: &Seal) -> String {
+/// Who sealed it, and what says that they may.
+pub(crate) fn seal(shuttle: &Shuttle, seal: &Seal) -> String {
     let mut text = String::new();
     if seal.signer.is_unsigned() {
         put!(text, "{}\n", paint(style::WARNING, "! unsigned"));
@@ -20,11 +21,16 @@ pub(crate) fn seal(seal: &Seal) -> String {
     if let Some(time) = seal.times.iter().min() {
         put!(text, "signed  {time}\n");
     }
+    let named = shuttle.distro().header.signing.as_ref();
+    let is_named = named.is_some_and(|named| seal.signer == Signer::Key(named.pubkey.clone()));
     let rule = match &seal.rule {
-        Some(rule) => format!("{} lets them", safe(rule)),
+        Some(rule) => format!("the rule at {} lets them", safe(rule)),
+        None if is_named => {
+            "Distro.toml in it names this key: compare it with what its publisher says".to_owned()
+        }
         None => "no rule of this home says who may sign it".to_owned(),
     };
-    put!(text, "rule    {rule}\n");
+    put!(text, "        {rule}\n");
     text
 }
 
@@ -62,7 +68,7 @@ pub(crate) fn inspected(shuttle: &Shuttle, examined: &Examined) -> String {
     put!(out, "{}\n", paint(style::HEADING, &title));
     put!(out, "digest  {}\n", shuttle.digest());
     match &examined.seal {
-        Ok(found) => out.push_str(&seal(found)),
+        Ok(found) => out.push_str(&seal(shuttle, found)),
         Err(error) => put!(out, "{}\n", paint(style::ERROR, &format!("! {}", safe(error.message())))),
     }
     root(&mut out, shuttle, examined);

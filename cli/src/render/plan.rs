@@ -25,6 +25,10 @@ pub(crate) fn plan(document: &PlanDocument) -> String {
     );
     let distro = &document.distro;
     line(&mut out, 0, &paint(style::HEADING, &format!("{} {}, {base}", distro.id, distro.version)));
+    if let Some(signer) = &distro.signer {
+        let first = if distro.first_use { "; first seen here, and must stay the same" } else { "" };
+        line(&mut out, 0, &format!("signed by {}{first}", safe(&signer.to_string())));
+    }
     if !document.is_empty() || !document.trust.needed.is_empty() {
         authority(&mut out, document);
         changes(&mut out, document);

@@ -27,6 +27,7 @@ use crate::artifact::{CapsuleArtifact, PackArtifact};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Evidence, Gate, Provenance, RootStanding, root};
+use crate::origin::Origin;
 use crate::policy::EffectivePolicy;
 use crate::proposal::HomeTrust;
 use crate::solve::Member;
@@ -181,7 +182,7 @@ pub struct Bundled {
 
 impl Bundled {
     /// What a bundle holds, by member.
-    pub(crate) fn new(shuttle: Shuttle, seal: Seal) -> Result<Self> {
+    pub(crate) fn new(shuttle: Shuttle, seal: Seal) -> Self {
         let mut members = BTreeMap::new();
         if let Some(lock) = shuttle.lock() {
             for locked in lock.capsules.iter().filter(|locked| locked.pack.is_none()) {
@@ -215,7 +216,7 @@ impl Bundled {
             };
             members.insert(Member::Capsule(name.clone()), held);
         }
-        Ok(Self { shuttle, seal, members })
+        Self { shuttle, seal, members }
     }
 
     /// The opened bundle.
@@ -283,32 +284,13 @@ pub struct Examined {
     pub notes: Vec<String>,
 }
 
-impl Examined {
-    /// The first reason not to take it.
-    ///
-    /// # Errors
-    /// `Signature`, when its own signature, or that of an artifact in it, is lacking or wrong.
-    pub fn accept(self, allow_unsigned: bool) -> Result<Seal> {
-        let seal = self.seal?;
-        if seal.signer.is_unsigned() && !allow_unsigned {
-            return Err(Error::new(ErrorKind::Signature, "the bundle is not signed")
-                .hint("ask for one that is signed; `--allow-unsigned` looks past it"));
-        }
-        let capsules = self.capsules.into_values().map(|one| one.provenance);
-        for provenance in capsules.chain(self.packs.into_values().map(|one| one.provenance)) {
-            provenance?;
-        }
-        Ok(seal)
-    }
-}
-
 /// Looks at everything in a bundle. `context.store` should be a store that is thrown away; the home's own is asked
-/// only for what a bundle of a difference leaves out. `origin` is what belief in it would be tied to.
+/// only for what a bundle of a difference leaves out.
 ///
 /// # Errors
 /// `Corrupt` when bytes are not what the lock says, or what is left out is not here; `Invalid` for artifacts; as
 /// [`HomeTrust::read`].
-pub fn examine(context: &Context, shuttle: &Shuttle, origin: &str) -> Result<Examined> {
+pub fn examine(context: &Context, shuttle: &Shuttle) -> Result<Examined> {
     bring(context, shuttle)?;
     let trust = HomeTrust::read(context)?;
     let theirs = &shuttle.distro().policy;
@@ -316,7 +298,10 @@ pub fn examine(context: &Context, shuttle: &Shuttle, origin: &str) -> Result<Exa
     let root = root::Root::open(context, trust.policy.trusted_root)?;
     let seal = seal_under(&own, root.verifier(), shuttle);
     let signer = seal.as_ref().map(|seal| seal.signer.clone()).unwrap_or_default();
-    let policy = trust.effective_policy(theirs, origin, &signer);
+    let from =
+        Origin::Bundle { signer: signer.clone(), digest: shuttle.digest(), source: None, commit: None };
+    let origin = from.identity();
+    let policy = trust.effective_policy(theirs, &origin, &signer);
     let gate = Gate::open(context, &policy, trust.policy.trusted_root);
     let (capsules, packs) = match shuttle.lock() {
         Some(lock) => pinned(context, &gate, lock)?,
@@ -332,7 +317,7 @@ pub fn examine(context: &Context, shuttle: &Shuttle, origin: &str) -> Result<Exa
         capsules,
         packs,
         acknowledgements,
-        is_believed: trust.believes(origin, &signer),
+        is_believed: trust.believes(&origin, &signer),
         root: root::read(context)?.1,
         notes,
         seal,

@@ -284,7 +284,7 @@ impl Declaration {
             origin,
             signature: None,
             trust: acknowledgements.collect(),
-            bundle: Some(Bundled::new(shuttle, seal)?),
+            bundle: Some(Bundled::new(shuttle, seal)),
         })
     }
 

@@ -21,8 +21,8 @@ use crate::gate::{DistroProof, Gate, check_distro};
 use crate::observed::{Current, Depth, Known, kept, observe_knowing, probes, shape_digest, text_fact};
 use crate::plan::document::Action;
 use crate::plan::{
-    Authorities, AuthorityOf, BaseFacts, Enforced, Fleet, Item, Nonce, Plan, PlanInput, SettingFact,
-    SettingFacts, plan,
+    Authorities, AuthorityOf, BaseFacts, DistroSigned, Enforced, Fleet, Item, Nonce, Plan, PlanInput,
+    SettingFact, SettingFacts, plan,
 };
 use crate::policy::EffectivePolicy;
 use crate::secrets::{Binding, Secret, SecretName, SecretStore, principal_scope};
@@ -376,6 +376,12 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         policy: &policy,
         floors: &trust.floors,
         acknowledgements: &acknowledgements,
+        signed: DistroSigned {
+            signer: &wanted.proof().signer,
+            required: wanted.proof().required,
+            pinned: None,
+            endorsed: false,
+        },
         tool: options.tool,
         nonce: Nonce::from_bytes(nonce),
         // The home's own distro may become empty: its owner empties it entry by entry.

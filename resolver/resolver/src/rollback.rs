@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history;
 use crate::observed::{Current, Depth, check_content};
-use crate::plan::{Nonce, Plan, PlanInput, plan};
+use crate::plan::{DistroSigned, Nonce, Plan, PlanInput, plan};
 use crate::proposal::HomeTrust;
 use crate::secrets::SecretStore;
 use crate::trust::Floors;
@@ -153,6 +153,7 @@ fn check_policy_and_plan(
         // Going back is what a rollback is for; that floors stay is what matters.
         floors: &Floors::default(),
         acknowledgements: &acknowledgements,
+        signed: DistroSigned::AS_BEFORE,
         tool: options.tool,
         nonce: Nonce::from_bytes([0; 16]),
         allow_empty: true,

@@ -30,7 +30,8 @@ pub(crate) use distro::check_distro;
 pub use distro::{DISTRO_SIGNATURE, DistroProof};
 pub use inquiry::{Finding, Inquiry, Whose, inquire, spki_of_pem};
 pub use root::{
-    AdoptedRoot, RootSource, RootStanding, TRUSTED_ROOT, TRUSTED_ROOT_RECORD, adopt, forget, standing,
+    AdoptedRoot, CarriedRoot, RootSource, RootStanding, TRUSTED_ROOT, TRUSTED_ROOT_RECORD, adopt,
+    adopt_carried, check_root, forget, standing,
 };
 
 /// What was found out about who made some bytes.

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use astrid_authority::Digest;
 use astrid_manifest::policy::RootAge;
+use astrid_manifest::signer::Signer;
 use astrid_provenance::root::TrustRoot;
 use astrid_provenance::verify::Verifier;
 use astrid_store::{Home, WriterLock};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::Bundled;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
+use crate::proposal::HomeTrust;
 use crate::source::index::read_limited;
 
 /// The home's own root, under `trust/`.
@@ -104,6 +107,15 @@ pub fn standing(context: &Context) -> Result<RootStanding> {
     Ok(read(context)?.1)
 }
 
+/// Says whether bytes are a root that something could be verified with. Nothing is written.
+///
+/// # Errors
+/// `Invalid` when they are not.
+pub fn check_root(bytes: &[u8]) -> Result<()> {
+    Verifier::new(&TrustRoot::parse(bytes)?)?;
+    Ok(())
+}
+
 /// Makes a root the home's own, and records when and from where.
 ///
 /// # Errors
@@ -125,6 +137,42 @@ pub fn adopt(context: &Context, _writer: &WriterLock, bytes: &[u8], from: &str) 
     disk.write_atomic(&file(&context.home), bytes, 0o600)?;
     disk.write_atomic(&context.home.trust().join(TRUSTED_ROOT_RECORD), &text, 0o600)?;
     standing(context)
+}
+
+/// What became of the root that a bundle carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CarriedRoot {
+    /// There was none, or it is the one in use.
+    Nothing,
+    /// It is the home's own now.
+    Adopted(RootStanding),
+    /// It differs from the one in use, and this home knew nobody who vouches for it.
+    LeftAlone,
+}
+
+/// Takes the root of a bundle that was applied, when a key that this home knew before signed the bundle.
+///
+/// `was_known` says that the distro's signature was the one of before. Nothing of a bundle vouches for the root in
+/// it: only a key that was here first.
+///
+/// # Errors
+/// As [`adopt`].
+pub fn adopt_carried(
+    context: &Context,
+    writer: &WriterLock,
+    bundle: &Bundled,
+    was_known: bool,
+) -> Result<CarriedRoot> {
+    let Some(bytes) = bundle.shuttle().trust_root() else { return Ok(CarriedRoot::Nothing) };
+    if Digest::of(bytes) == read(context)?.0.digest() {
+        return Ok(CarriedRoot::Nothing);
+    }
+    let Signer::Key(key) = &bundle.seal().signer else { return Ok(CarriedRoot::LeftAlone) };
+    if !was_known && !HomeTrust::read(context)?.policy.believes_key(key) {
+        return Ok(CarriedRoot::LeftAlone);
+    }
+    let from = format!("bundle {} by {}", bundle.shuttle().digest(), bundle.seal().signer);
+    adopt(context, writer, bytes, &from).map(CarriedRoot::Adopted)
 }
 
 /// Forgets the home's own root: the one in the program counts again. Says whether there was one.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use astrid_authority::{AuthorityDiff, CapsuleName, Digest, DistroId, EnvKey, PackId};
+use astrid_manifest::signer::Signer;
 use astrid_manifest::subject::Subject;
 
 use super::difference::{artifact_state, disclosed_change, moved_signer, reason, setting_state, why};
@@ -76,12 +77,33 @@ pub struct PlanInput<'a> {
     pub floors: &'a Floors,
     /// Acknowledgements that count.
     pub acknowledgements: &'a Acknowledgements,
+    /// Who signed the distro, and who did before.
+    pub signed: DistroSigned<'a>,
     /// The version of the program.
     pub tool: &'a str,
     /// Fresh randomness.
     pub nonce: Nonce,
     /// Removing everything is meant.
     pub allow_empty: bool,
+}
+
+/// Who signed a distro, and who did when this home first saw it.
+#[derive(Debug, Clone, Copy)]
+pub struct DistroSigned<'a> {
+    /// Who signed it, as it was verified.
+    pub signer: &'a Signer,
+    /// Unsigned, it needs a flag of its own.
+    pub required: bool,
+    /// Who signed it before; nothing when this home has not seen it signed.
+    pub pinned: Option<&'a Signer>,
+    /// Who signed it before named the one who did now.
+    pub endorsed: bool,
+}
+
+impl DistroSigned<'static> {
+    /// What was applied once: its signature was looked at then.
+    pub const AS_BEFORE: Self =
+        Self { signer: &Signer::Unsigned, required: false, pinned: None, endorsed: false };
 }
 
 /// What will be done, as it was computed. There is no other way to one than [`plan`].
@@ -157,6 +179,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan> {
     planner.compare_artifacts()?;
     planner.compare_settings();
     planner.compare_distro();
+    planner.check_distro_signer();
     Ok(planner.finish())
 }
 
@@ -578,8 +601,23 @@ impl<'a> Planner<'a> {
         }
     }
 
+    fn check_distro_signer(&mut self) {
+        let signed = self.input.signed;
+        self.confirm.extend(match signed.pinned {
+            Some(pinned) if signed.signer.is_unsigned() => {
+                Some(Confirmation::DistroSignatureGone { from: pinned.clone() })
+            }
+            Some(pinned) if pinned != signed.signer && !signed.endorsed => {
+                Some(Confirmation::NewDistroKey { from: pinned.clone(), to: signed.signer.clone() })
+            }
+            None if signed.required && signed.signer.is_unsigned() => Some(Confirmation::UnsignedDistro),
+            _ => None,
+        });
+    }
+
     fn finish(mut self) -> Plan {
         let input = self.input;
+        let signer = Some(input.signed.signer).filter(|signer| !signer.is_unsigned());
         self.changes.sort_by(|one, two| one.subject.cmp(&two.subject));
         // What goes, goes last and in reverse.
         self.removals.sort_by(|one, two| two.subject.cmp(&one.subject));
@@ -591,7 +629,12 @@ impl<'a> Planner<'a> {
             format_version: FORMAT_VERSION,
             nonce: input.nonce,
             base: input.base.map(|base| Base { generation: base.generation, digest: base.digest }),
-            distro: PlannedDistro { id: input.fleet.distro.clone(), version: input.fleet.version.clone() },
+            distro: PlannedDistro {
+                id: input.fleet.distro.clone(),
+                version: input.fleet.version.clone(),
+                signer: signer.cloned(),
+                first_use: signer.is_some() && input.signed.pinned.is_none(),
+            },
             lock: input.lock,
             policy: input.policy.digest(),
             tool: Tool {

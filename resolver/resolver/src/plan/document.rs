@@ -108,6 +108,12 @@ pub struct PlannedDistro {
     pub id: DistroId,
     /// Its version.
     pub version: Version,
+    /// Who signed it, as it was verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<Signer>,
+    /// This home sees it signed for the first time: from now on it must be signed by the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_use: bool,
 }
 
 /// The program that made a plan.

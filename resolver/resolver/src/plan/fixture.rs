@@ -136,6 +136,7 @@ impl World {
             policy: &self.policy,
             floors: &self.floors,
             acknowledgements: &self.acknowledgements,
+            signed: super::compute::DistroSigned::AS_BEFORE,
             tool: "0.1.0",
             nonce: Nonce::from_bytes([5; 16]),
             allow_empty: self.allow_empty,

@@ -15,7 +15,7 @@ pub mod item;
 mod tests;
 
 pub use canonical::to_canonical_json;
-pub use compute::{BaseFacts, Plan, PlanInput, plan};
+pub use compute::{BaseFacts, DistroSigned, Plan, PlanInput, plan};
 pub use document::{Action, Change, Evidence, Need, Nonce, PlanDocument, Summary, Why};
 pub use fleet::{Artifact, Authorities, AuthorityOf, Enforced, Fleet, SettingFact, SettingFacts};
 pub use item::Item;
