@@ -36,13 +36,13 @@ fn env() -> TestEnv {
         "schema_version: 1\nid: tools\nname: Tools\nversion: 1.0.0\npermissions:\n  - id: network\n    reason: Calls an API\n    services: [api.example.org]\n",
     );
     env.write("tools/bin/run", "#!/bin/sh\n");
-    env.distro(ENTRIES);
+    named(&env, ENTRIES);
     env
 }
 
-/// Says that only the key 7 signs the distro.
-fn named(env: &TestEnv) {
-    env.distro(&format!("\n[distro.signing]\npubkey = \"{}\"\n{ENTRIES}", public(7)));
+/// A distro that only the key 7 signs.
+fn named(env: &TestEnv, entries: &str) {
+    env.distro(&format!("\n[distro.signing]\npubkey = \"{}\"\n{entries}", public(7)));
 }
 
 fn policy(env: &TestEnv, text: &str) {
@@ -121,7 +121,7 @@ fn archives_and_indexes_are_sealed_too() {
         .unwrap();
     fs::rename(packed, env.work("notes.capsule")).unwrap();
     env.ok(&["sign", "notes.capsule", "--key", "./release.key"]);
-    env.distro("\n[[capsule]]\nname = \"notes\"\nsource = \"./notes.capsule\"\nversion = \"1.0.0\"\n");
+    named(&env, "\n[[capsule]]\nname = \"notes\"\nsource = \"./notes.capsule\"\nversion = \"1.0.0\"\n");
     env.ok(&["distro", "seal", "-o", "demo.shuttle", "--key", "./release.key"]);
     let document = env.ok(&["distro", "inspect", "demo.shuttle", "--json"]).json();
     assert_eq!(document["capsules"][0]["provenance"]["signer"]["key"], public(7));
@@ -174,7 +174,6 @@ fn acknowledgements_inside_have_no_effect_here() {
 #[test]
 fn sealing_for_somebody_else_is_denied() {
     let env = env();
-    named(&env);
     for (more, words) in [
         (&["--key", "./other.key"][..], "signed by"),
         (&[], "unsigned"),
@@ -203,7 +202,6 @@ fn places_of_this_machine_are_not_sealed_denied() {
 #[test]
 fn bundles_that_are_wrong_are_denied() {
     let env = env();
-    named(&env);
     env.ok(&["distro", "seal", "-o", "good.shuttle", "--key", "./release.key"]);
     let good = fs::read(env.work("good.shuttle")).unwrap();
     env.write("empty.shuttle", b"");
@@ -262,8 +260,11 @@ fn bundles_that_are_wrong_are_denied() {
         assert!(read.code == code || code == 83 && read.code == 0, "{file}: {}", read.shown());
     }
     env.ok(&["distro", "verify", "unsigned.shuttle", "--allow-unsigned"]);
-    // A valid signature by somebody else, once by no rule and once against one.
+    // A valid signature by somebody, whom no rule speaks of.
+    refused(&env.astrid(&["distro", "verify", "another.shuttle"]), 83, "[[policy.signer]]");
+    policy(&env, &format!("[[policy.signer]]\nmatch = [\"distro:demo\"]\nkey = \"{}\"\n", public(8)));
     env.ok(&["distro", "verify", "another.shuttle"]);
+    refused(&env.astrid(&["distro", "verify", "good.shuttle"]), 83, "");
     policy(&env, &format!("[[policy.signer]]\nmatch = [\"distro:demo\"]\nkey = \"{}\"\n", public(7)));
     refused(&env.astrid(&["distro", "verify", "another.shuttle"]), 83, "");
     env.ok(&["distro", "verify", "good.shuttle"]);
@@ -294,17 +295,108 @@ fn a_bundle_is_sealed_by_a_ci_job() {
         "--rekor",
         &url,
     ]);
+    refused(&env.astrid(&arguments), 83, "signed by a certificate");
+    env.distro(ENTRIES);
     let ran = env.ok(&arguments);
     assert!(ran.stdout.contains("acme/fleet"), "{}", ran.shown());
     // By the root in the program it proves nothing, whatever root is inside.
     refused(&env.astrid(&["distro", "verify", "demo.shuttle"]), 83, "");
     fs::create_dir_all(env.home("trust")).unwrap();
     fs::copy(env.work("root.json"), env.home("trust/trusted_root.json")).unwrap();
-    let ran = env.ok(&["distro", "verify", "demo.shuttle", "--json"]).json();
-    assert_eq!(ran["signer"]["repository"], "acme/fleet");
+    refused(&env.astrid(&["distro", "verify", "demo.shuttle"]), 83, "repository = \"acme/fleet\"");
     let rule = "[[policy.signer]]\nmatch = [\"distro:demo\"]\nissuer = \"https://token.actions.githubusercontent.com\"\nrepository = \"acme/fleet\"\nworkflow = \".github/workflows/release.yml\"\n";
     policy(&env, rule);
-    env.ok(&["distro", "verify", "demo.shuttle"]);
+    let ran = env.ok(&["distro", "verify", "demo.shuttle", "--json"]).json();
+    assert_eq!(ran["signer"]["repository"], "acme/fleet");
     policy(&env, &rule.replace("acme/fleet", "acme/other"));
     refused(&env.astrid(&["distro", "verify", "demo.shuttle"]), 83, "may not");
+}
+
+/// A tar of plain files, as earlier programs wrote it.
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (path, bytes) in members {
+        let mut head = [0; 512];
+        head[..path.len()].copy_from_slice(path.as_bytes());
+        for (at, text) in [(100, "0000644\0"), (108, "0000000\0"), (116, "0000000\0"), (136, "00000000000\0")]
+        {
+            head[at..at + text.len()].copy_from_slice(text.as_bytes());
+        }
+        head[124..136].copy_from_slice(format!("{:011o}\0", bytes.len()).as_bytes());
+        head[156] = b'0';
+        head[257..265].copy_from_slice(b"ustar  \0");
+        head[148..156].fill(b' ');
+        let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
+        head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        out.extend(head);
+        out.extend(*bytes);
+        out.resize(out.len().next_multiple_of(512), 0);
+    }
+    out.extend([0; 1024]);
+    out
+}
+
+/// A bundle of version 1 in `old.shuttle`, and in `forged.shuttle` one with another source.
+fn earlier(env: &TestEnv) {
+    use astrid_authority::Digest;
+
+    env.capsule("src/notes", "notes", "1.0.0", READS);
+    env.ok(&["capsule", "build", "src/notes", "-o", "built"]);
+    let built = fs::read_dir(env.work("built")).unwrap().next().unwrap().unwrap().path();
+    let archive = fs::read(built).unwrap();
+    named(env, "\n[[capsule]]\nname = \"notes\"\nsource = \"@org/notes\"\nversion = \"1.0.0\"\n");
+    let declaration = env.read("Distro.toml");
+    let (hash, own) = (Digest::of(&archive), Digest::of(declaration.as_bytes()));
+    let at = "1970-01-01T00:00:00+00:00";
+    let lock = format!(
+        "schema-version = 1\nmanifest-hash = \"{own}\"\n\n[distro]\nid = \"demo\"\nversion = \"0.1.0\"\nresolved-at = \"{at}\"\n\n[[capsule]]\nname = \"notes\"\nversion = \"1.0.0\"\nsource = \"@org/notes\"\nhash = \"{hash}\"\nresolved_ref = \"v1.0.0\"\n"
+    );
+    let json = format!(
+        r#"{{"schema-version":1,"distro":{{"id":"demo","version":"0.1.0","resolved-at":"{at}"}},"capsule":[{{"name":"notes","version":"1.0.0","source":"@org/notes","hash":"{hash}","resolved_ref":"v1.0.0"}}],"manifest-hash":"{own}"}}"#
+    );
+    let signed = Digest::of(&[b"astrid-distro-lock-sig-v1\0", json.as_bytes()].concat());
+    let signature = SigningKey::from_bytes(&[7; 32].into()).sign(signed.as_bytes());
+    let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    for (file, lock) in [("old.shuttle", lock.clone()), ("forged.shuttle", lock.replace("@org", "@bad"))] {
+        let members: [(&str, &[u8]); 4] = [
+            ("Distro.lock", lock.as_bytes()),
+            ("Distro.sig", signature.as_bytes()),
+            ("Distro.toml", declaration.as_bytes()),
+            ("capsules/notes.capsule", &archive),
+        ];
+        let mut out = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
+        out.write_all(&tar(&members)).unwrap();
+        env.write(file, out.finish().unwrap());
+    }
+}
+
+#[test]
+fn an_earlier_bundle_is_looked_at() {
+    let env = env();
+    earlier(&env);
+    let ran = env.ok(&["distro", "verify", "old.shuttle", "--json"]).json();
+    assert_eq!((ran["format"].as_u64(), ran["signer"]["key"].as_str()), (Some(1), Some(public(7).as_str())));
+    let ran = env.ok(&["distro", "inspect", "old.shuttle"]);
+    assert!(ran.stdout.contains("a bundle of version 1"), "{}", ran.shown());
+    assert!(ran.stdout.contains("fs_read:cwd://notes"), "{}", ran.shown());
+    let ran = env.ok(&["distro", "show", "old.shuttle"]);
+    assert!(ran.stdout.contains("# capsule:notes 1.0.0"), "{}", ran.shown());
+    refused(&env.astrid(&["distro", "verify", "forged.shuttle"]), 83, "Distro.sig");
+    // It is written again in the current form, by whoever may sign it.
+    refused(
+        &env.astrid(&["distro", "seal", "old.shuttle", "-o", "new.shuttle", "--key", "./other.key"]),
+        83,
+        "",
+    );
+    env.ok(&["distro", "seal", "old.shuttle", "-o", "new.shuttle", "--key", "./release.key"]);
+    let ran = env.ok(&["distro", "inspect", "new.shuttle", "--json"]).json();
+    assert_eq!(ran["format"].as_u64(), Some(2));
+}
+
+#[test]
+fn a_bundle_is_sealed_again() {
+    let env = env();
+    env.ok(&["distro", "seal", "-o", "one.shuttle", "--key", "./release.key"]);
+    env.ok(&["distro", "seal", "one.shuttle", "-o", "two.shuttle", "--key", "./release.key"]);
+    assert_eq!(fs::read(env.work("one.shuttle")).unwrap(), fs::read(env.work("two.shuttle")).unwrap());
 }
