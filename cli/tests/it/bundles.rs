@@ -67,7 +67,7 @@ fn changed(env: &TestEnv, from: &str, to: &str, change: impl FnOnce(&mut Vec<u8>
 
 fn replace(tar: &mut [u8], from: &[u8], to: &[u8]) {
     assert_eq!(from.len(), to.len());
-    let at = tar.windows(from.len()).position(|window| window == from).expect("it is there");
+    let at = tar.windows(from.len()).position(|window| window == from).unwrap();
     tar[at..at + to.len()].copy_from_slice(to);
 }
 
@@ -356,7 +356,8 @@ fn earlier(env: &TestEnv) {
     );
     let signed = Digest::of(&[b"astrid-distro-lock-sig-v1\0", json.as_bytes()].concat());
     let signature = SigningKey::from_bytes(&[7; 32].into()).sign(signed.as_bytes());
-    let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = Digest::from_bytes(signature[..32].try_into().unwrap()).hex()
+        + &Digest::from_bytes(signature[32..].try_into().unwrap()).hex();
     for (file, lock) in [("old.shuttle", lock.clone()), ("forged.shuttle", lock.replace("@org", "@bad"))] {
         let members: [(&str, &[u8]); 4] = [
             ("Distro.lock", lock.as_bytes()),

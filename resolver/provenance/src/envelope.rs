@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::key::{PublicKey, SigningKey};
 use crate::sigstore;
-use crate::statement::{MEDIA_TYPE, Statement};
+use crate::statement::{MAX_BYTES, MEDIA_TYPE, Statement};
 use crate::verify::Artifact;
 
 /// The media type of the bundles that are written.
@@ -66,7 +66,7 @@ pub fn open(bundle: &Bundle, key: &PublicKey) -> Result<Statement> {
             _ => error,
         });
     }
-    json::check(payload, Bundle::MAX_BYTES, "an in-toto statement")?;
+    json::check(payload, MAX_BYTES, "an in-toto statement")?;
     Statement::parse(payload)
 }
 

@@ -353,7 +353,7 @@ impl<T: Transport> Keyless<'_, T> {
                 .because(reasons)
                 .hint("check that the services and the trusted root belong together; nothing was written")
         };
-        let bundle = Bundle::parse(text.as_bytes()).map_err(lies)?;
+        let bundle = Bundle::parse_within(text.as_bytes(), text.len()).map_err(lies)?;
         if bundle.payload() != payload {
             return Err(lies(Error::refused("the bundle holds another statement")).into());
         }

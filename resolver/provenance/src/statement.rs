@@ -25,6 +25,8 @@ pub fn predicate(name: &str) -> String {
     format!("{OWN_PREDICATES}{name}/v1")
 }
 
+/// A statement has at most so many bytes: those about a whole fleet name tens of thousands of files.
+pub const MAX_BYTES: usize = 16 << 20;
 /// A statement names at most so many subjects.
 pub const MAX_SUBJECTS: usize = 65_536;
 

@@ -11,7 +11,7 @@ use crate::json;
 use crate::key::PublicKey;
 use crate::root::TrustRoot;
 use crate::sigstore::{self, Engine, ForeignKey};
-use crate::statement::{Digests, Statement};
+use crate::statement::{Digests, MAX_BYTES, Statement};
 
 /// The issuer of identities of GitHub's workflows.
 pub(crate) const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
@@ -244,7 +244,7 @@ fn not_by(key: &str, bundle: &Bundle) -> Error {
 fn statement_about(artifact: &Artifact<'_>, bundle: &Bundle) -> Result<Option<Statement>> {
     let Some(payload) = bundle.payload() else { return Ok(None) };
     bundle.parsed().payload_type()?;
-    json::check(payload, Bundle::MAX_BYTES, "an in-toto statement")?;
+    json::check(payload, MAX_BYTES, "an in-toto statement")?;
     let statement = Statement::parse(payload)?;
     if statement.is_about(artifact.digests()) {
         return Ok(Some(statement));

@@ -143,7 +143,7 @@ pub struct Signed {
 /// `Signature` when the bundle would not verify, which is never so.
 pub fn sign_with_key(signable: &Signable, statement: &Statement, key: &SigningKey) -> Result<Signed> {
     let text = envelope::sign(statement, key)?;
-    let bundle = Bundle::parse(text.as_bytes())?;
+    let bundle = Bundle::parse_within(text.as_bytes(), text.len())?;
     let judge = Verifier::new(TrustRoot::builtin())?;
     let mut first = None;
     for bytes in signable.artifacts() {
