@@ -156,6 +156,8 @@ fn only_the_command_line_prints() {
         "resolver/manifest/src",
         "resolver/store/src",
         "resolver/build/src",
+        "resolver/bundle/src",
+        "resolver/provenance/src",
         "resolver/resolver/src",
     ];
     let found = lines_with(&folders, &["println!", "eprintln!", "print!(", "eprint!(", "dbg!("]);
