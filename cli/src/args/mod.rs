@@ -26,7 +26,7 @@ pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
 pub(crate) use sign::SignArgs;
 pub(crate) use trust::{
     AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, RootVerb, SecretNameArgs, SecretSetArgs, SecretVerb,
-    TrustVerb,
+    TrustKeysVerb, TrustVerb,
 };
 
 pub(crate) use policy::{PolicyCheckArgs, PolicyExplainArgs, PolicyVerb};

@@ -17,6 +17,9 @@ pub(crate) enum TrustVerb {
     List,
     /// Believe the origin of a distro: its own acknowledgements and policy count from now on
     Believe(BelieveArgs),
+    /// Whose signature each distro must have
+    #[command(subcommand)]
+    Keys(TrustKeysVerb),
     /// Show and choose the root that signatures are verified with
     #[command(subcommand)]
     Root(RootVerb),
@@ -34,6 +37,22 @@ pub(crate) enum RootVerb {
     },
     /// Use the root that comes with this program again
     Reset,
+}
+
+/// What is done with the pins of who signs a distro.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustKeysVerb {
+    /// List whose signature each distro must have
+    List,
+    /// Forget who signs a distro: the next signature is taken as the first one
+    Remove(TrustKeysRemoveArgs),
+}
+
+/// `trust keys remove`
+#[derive(Debug, Args)]
+pub(crate) struct TrustKeysRemoveArgs {
+    /// The id of the distro
+    pub(crate) id: String,
 }
 
 /// `trust review`

@@ -10,6 +10,7 @@ mod init;
 mod kernel;
 mod keypair;
 mod lock;
+mod pins;
 mod plan;
 mod policy;
 mod prove;

@@ -34,6 +34,7 @@ pub(crate) fn run(session: &mut Session, verb: &TrustVerb) -> Outcome {
         TrustVerb::Revoke(args) => revoke(session, args),
         TrustVerb::List => list(session),
         TrustVerb::Believe(args) => believe(session, args),
+        TrustVerb::Keys(verb) => super::pins::run(session, verb),
         TrustVerb::Root(verb) => super::root::run(session, verb),
     }
 }

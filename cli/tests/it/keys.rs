@@ -143,3 +143,123 @@ fn a_key_is_whole_or_not_there_when_the_program_dies() {
         assert!(!broken, "write {write}: {listed}");
     }
 }
+
+const APPLY: [&str; 4] = ["apply", "--yes", "--trust", "--no-boot"];
+
+/// A distro of that version, locked and signed with `key`; with none, not signed any more.
+fn publish(env: &TestEnv, version: &str, key: Option<&str>) {
+    env.distro(&format!("\n[[capsule]]\nname = \"notes\"\nsource = \"./notes\"\nversion = \"{version}\"\n"));
+    env.capsule("notes", "notes", version, "");
+    env.ok(&["lock"]);
+    match key {
+        Some(key) => drop(env.ok(&["sign", ".", "--key", key])),
+        None => fs::remove_file(env.work("Distro.sigstore.json")).unwrap(),
+    }
+}
+
+fn signed_and_applied() -> TestEnv {
+    let env = TestEnv::new();
+    for name in ["one", "two", "three"] {
+        assert_eq!(generate(&env, &["--name", name]).code, 0);
+    }
+    publish(&env, "1.0.0", Some("one"));
+    env.ok(&APPLY);
+    env
+}
+
+fn public(env: &TestEnv, name: &str) -> String {
+    env.ok(&["keypair", "pubkey", name]).stdout.trim_end().to_owned()
+}
+
+#[test]
+fn who_signs_a_distro_is_remembered() {
+    let env = signed_and_applied();
+    astrid_snapshot!("trust-keys-list", env, ["trust", "keys", "list"]);
+    let listed = env.ok(&["trust", "keys", "list", "--json"]).json();
+    assert_eq!(listed["pins"][0]["signer"]["key"], public(&env, "one"));
+    publish(&env, "1.1.0", Some("one"));
+    env.ok(&APPLY);
+    // It does not matter where the same signer publishes.
+    assert_eq!(fs::metadata(env.home("trust/pins.toml")).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_pinned_distro_must_be_signed_denied() {
+    let env = signed_and_applied();
+    publish(&env, "1.1.0", None);
+    let pins = fs::read(env.home("trust/pins.toml")).unwrap();
+    for flags in [&[][..], &["--allow-unsigned"], &["--accept-new-key", "--allow-unsigned"]] {
+        let ran = env.astrid(&[&APPLY[..], flags].concat());
+        assert_eq!(ran.code, 83, "{flags:?}\n{}", ran.shown());
+        assert!(ran.stderr.contains("trust keys remove"), "{}", ran.shown());
+    }
+    // A signature over other files is none, and one that was tampered with is refused.
+    publish(&env, "1.1.0", Some("one"));
+    env.write("Distro.toml", format!("{}# changed\n", env.read("Distro.toml")));
+    assert_eq!(env.astrid(&[&APPLY[..], &["--allow-unsigned"]].concat()).code, 83);
+    assert_eq!(fs::read(env.home("trust/pins.toml")).unwrap(), pins);
+    assert_eq!(env.ok(&["status", "--json"]).json()["generation"]["number"], 1);
+}
+
+#[test]
+fn another_signer_is_taken_only_when_that_is_said_denied() {
+    let env = signed_and_applied();
+    publish(&env, "1.1.0", Some("two"));
+    for flags in [&[][..], &["--allow-unsigned"]] {
+        let ran = env.astrid(&[&APPLY[..], flags].concat());
+        assert_eq!(ran.code, 83, "{}", ran.shown());
+        for part in [public(&env, "one"), public(&env, "two"), "--accept-new-key".to_owned()] {
+            assert!(ran.stderr.contains(&part), "{part}\n{}", ran.shown());
+        }
+    }
+    env.ok(&[&APPLY[..], &["--accept-new-key"]].concat());
+    let listed = env.ok(&["trust", "keys", "list", "--json"]).json();
+    assert_eq!(listed["pins"][0]["signer"]["key"], public(&env, "two"));
+    // The one of before is another one now.
+    publish(&env, "1.2.0", Some("one"));
+    assert_eq!(env.astrid(&APPLY).code, 83);
+}
+
+#[test]
+fn a_pin_is_forgotten_only_when_that_is_said_denied() {
+    let env = signed_and_applied();
+    let refused = astrid_snapshot!("trust-keys-remove-unasked", env, ["trust", "keys", "remove", "demo"]);
+    assert_eq!(refused.code, 1);
+    let mut terminal = env.terminal(&["trust", "keys", "remove", "demo"]);
+    terminal.sees("Type `demo` to go on: ").types("yes");
+    assert_eq!(terminal.ends().0, 1);
+    assert_eq!(env.astrid(&["trust", "keys", "remove", "other", "--yes"]).code, 1);
+    assert_eq!(env.astrid(&["trust", "keys", "remove", "../demo", "--yes"]).code, 64);
+    let mut terminal = env.terminal(&["trust", "keys", "remove", "demo"]);
+    terminal.sees("Type `demo` to go on: ").types("demo");
+    assert_eq!(terminal.ends().0, 0);
+    assert!(env.ok(&["trust", "keys", "list", "--json"]).json()["pins"].as_array().unwrap().is_empty());
+    publish(&env, "1.1.0", Some("two"));
+    env.ok(&APPLY);
+    env.ok(&["trust", "keys", "remove", "demo", "--yes"]);
+}
+
+#[test]
+fn damaged_pins_are_no_empty_ones_denied() {
+    let env = signed_and_applied();
+    for text in ["", "format-version = 2\n", "[[pin]]\n"] {
+        fs::write(env.home("trust/pins.toml"), text).unwrap();
+        let ran = env.astrid(&["plan"]);
+        assert!(matches!(ran.code, 65 | 84), "{text}\n{}", ran.shown());
+    }
+}
+
+#[test]
+fn the_pin_is_written_with_the_switch_or_not_at_all() {
+    let env = signed_and_applied();
+    publish(&env, "1.1.0", Some("two"));
+    let before = fs::read(env.home("trust/pins.toml")).unwrap();
+    // A capsule that can't be loaded: everything else is well, and nothing is pinned.
+    let component = wat::parse_str("(component (import \"no:such/thing\" (instance (export \"f\" (func)))))");
+    env.write("notes/notes.wasm", component.unwrap());
+    env.ok(&["lock"]);
+    env.ok(&["sign", ".", "--key", "two"]);
+    let ran = env.astrid(&["apply", "--yes", "--trust", "--boot", "--accept-new-key"]);
+    assert_eq!(ran.code, 86, "{}", ran.shown());
+    assert_eq!(fs::read(env.home("trust/pins.toml")).unwrap(), before);
+}

@@ -6,6 +6,7 @@
 //! | [`key`] | ed25519 keys and their text forms |
 //! | [`statement`] | in-toto statements: which bytes something is said about |
 //! | [`envelope`] | statements signed by a key, as Sigstore bundles |
+//! | [`endorsement`] | keys that name their successors |
 //! | [`bundle`] | Sigstore bundles: a signature and what proves it |
 //! | [`root`] | trust roots: the logs and authorities whose word counts |
 //! | [`verify`] | whose signature a bundle holds over some bytes |
@@ -18,6 +19,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod bundle;
+pub mod endorsement;
 pub mod envelope;
 pub mod error;
 mod json;

@@ -13,6 +13,7 @@
 //! | [`lock_state`] | whether a lock is fresh, and how two locks differ |
 //! | [`artifact`] | what the bytes of a capsule or pack say they are |
 //! | [`context`] | home, store, clock, randomness and network, as parameters |
+//! | [`endorsement`] | keys that name their successors, beside a declaration |
 //! | [`error`] | what can go wrong, and its exit code |
 //! | [`progress`] | who is told about long work |
 //! | [`origin`] | where a declaration came from |
@@ -43,6 +44,7 @@ pub mod bundle;
 pub mod context;
 pub mod declaration;
 pub mod drift;
+pub mod endorsement;
 pub mod error;
 mod fetch;
 mod first_seen;

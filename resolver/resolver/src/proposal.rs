@@ -16,6 +16,7 @@ use astrid_store::home::SecretScope;
 use crate::apply::ProposalParts;
 use crate::context::Context;
 use crate::declaration::Declaration;
+use crate::endorsement::endorsements;
 use crate::error::{Error, Result};
 use crate::gate::{DistroProof, Gate, check_distro};
 use crate::observed::{Current, Depth, Known, kept, observe_knowing, probes, shape_digest, text_fact};
@@ -27,7 +28,7 @@ use crate::plan::{
 use crate::policy::EffectivePolicy;
 use crate::secrets::{Binding, Secret, SecretName, SecretStore, principal_scope};
 use crate::trust::acknowledgement::Revocations;
-use crate::trust::{Acknowledgements, Beliefs, Conditions, Floors};
+use crate::trust::{Acknowledgements, Beliefs, Conditions, Floors, PinOutcome, Pins};
 use crate::variables::{self, Configuration, Draft, Setting, Sources, StoredSecrets, Templates};
 use crate::verified::{VerifiedFleet, refuse_ungranted, ungranted};
 
@@ -67,6 +68,7 @@ pub struct Proposal {
     pub(crate) base: Option<BaseFacts>,
     pub(crate) origin: String,
     pub(crate) floors: Floors,
+    pub(crate) pins: Pins,
     pub(crate) revocations: Revocations,
     pub(crate) scope: SecretScope,
     pub(crate) tool: String,
@@ -82,6 +84,7 @@ impl Proposal {
             base: self.base.map(|base| base.fleet),
             origin: self.origin,
             floors: self.floors,
+            pins: self.pins,
             revocations: self.revocations,
             scope: self.scope,
             tool: self.tool,
@@ -111,6 +114,8 @@ pub struct HomeTrust {
     pub beliefs: Beliefs,
     /// The floors.
     pub floors: Floors,
+    /// Whose signature each distro must have.
+    pub pins: Pins,
     /// What was taken back.
     pub revocations: Revocations,
     /// Files of acknowledgements, with the names that people know them by.
@@ -141,8 +146,13 @@ impl HomeTrust {
             Some(text) => Revocations::parse(&text)?,
             None => Revocations::default(),
         };
-        let acks = read_acks(&trust, &[Beliefs::FILE, Floors::FILE, Revocations::FILE], "the home's trust")?;
-        Ok(Self { policy, beliefs, floors, revocations, acks })
+        let pins = match read_text(&context.home.pins())? {
+            Some(text) => Pins::parse(&text)?,
+            None => Pins::default(),
+        };
+        let own = [Beliefs::FILE, Floors::FILE, Pins::FILE, Revocations::FILE];
+        let acks = read_acks(&trust, &own, "the home's trust")?;
+        Ok(Self { policy, beliefs, floors, pins, revocations, acks })
     }
 
     /// The acknowledgements that count at this home for a distro of `origin`.
@@ -356,6 +366,8 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         let keys = secrets.as_ref().map(|secrets| secrets.keys_of(&scope, capsule));
         keys.and_then(Result::ok).unwrap_or_default()
     };
+    let signer = &wanted.proof().signer;
+    let standing = trust.pins.check(&distro.header.id, signer, &endorsements(wanted.declaration())?);
     let planned = plan(&PlanInput {
         base: current.as_ref().map(|current| &current.facts),
         fleet: &fleet,
@@ -377,10 +389,10 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         floors: &trust.floors,
         acknowledgements: &acknowledgements,
         signed: DistroSigned {
-            signer: &wanted.proof().signer,
+            signer,
             required: wanted.proof().required,
-            pinned: None,
-            endorsed: false,
+            pinned: trust.pins.get(&distro.header.id).map(|pin| &pin.signer),
+            endorsed: matches!(standing, PinOutcome::Endorsed(_)),
         },
         tool: options.tool,
         nonce: Nonce::from_bytes(nonce),
@@ -388,6 +400,13 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         allow_empty: options.allow_empty || wanted.declaration().is_home(),
     })?;
     let mut notes = policy.without_effect().to_vec();
+    if let PinOutcome::Endorsed(keys) = &standing {
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        notes.push(format!(
+            "who signs the distro changed, as its keys say one of the other: {}",
+            keys.join(" → ")
+        ));
+    }
     let same_policy = current.as_ref().is_some_and(|current| current.facts.policy == policy.digest());
     check_changes(&wanted, &planned, &policy, same_policy, &mut notes)?;
     // What the flag of this run lets count is no part of the plan that others review.
@@ -409,6 +428,7 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         base,
         origin,
         floors: trust.floors,
+        pins: trust.pins,
         revocations: trust.revocations,
         scope: scope.clone(),
         tool: options.tool.to_owned(),

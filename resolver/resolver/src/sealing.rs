@@ -14,16 +14,11 @@ use astrid_provenance::PublicKey;
 
 use crate::context::Context;
 use crate::declaration::{Declaration, LOCK, MANIFEST};
+use crate::endorsement::endorsements_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::root;
 use crate::signing::Signable;
-use crate::source::index::{check_plain_file, read_limited};
 use crate::verified::VerifiedFleet;
-
-/// The file with endorsements of keys, beside `Distro.toml`.
-pub const ENDORSEMENTS: &str = "endorsements.jsonl";
-/// It is not larger than this: 16 MiB.
-const MAX_ENDORSEMENTS: u64 = 16 << 20;
 
 /// What else goes into a bundle.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +78,7 @@ pub fn draft<'f>(context: &Context, fleet: &'f VerifiedFleet, options: &Options<
         !fleet.proof().signer.is_unsigned() && declaration.lock_text() == Some(lock_text.as_str());
     let signature = declaration.signature().filter(|_| is_signed);
     let signature = signature.and_then(|bytes| std::str::from_utf8(bytes).ok());
-    let endorsements = endorsements(declaration)?;
+    let endorsements = endorsements_text(declaration)?;
     let root = if options.root { Some(root::read(context)?.0) } else { None };
     let mut acknowledgements = BTreeMap::new();
     for (file, text) in declaration.acknowledgement_texts()? {
@@ -99,19 +94,6 @@ pub fn draft<'f>(context: &Context, fleet: &'f VerifiedFleet, options: &Options<
         since: options.since,
     };
     Ok(Draft::new(fleet.store(), fleet.lock(), &load)?)
-}
-
-fn endorsements(declaration: &Declaration) -> Result<Option<String>> {
-    let Some(folder) = declaration.folder() else { return Ok(None) };
-    let path = folder.join(ENDORSEMENTS);
-    check_plain_file(&path, ENDORSEMENTS)?;
-    let bytes = match read_limited(&path, MAX_ENDORSEMENTS) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return Err(Error::invalid(format!("{ENDORSEMENTS} is larger than 16 MiB"))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::failed(format!("{ENDORSEMENTS} can't be read")).caused_by(error)),
-    };
-    String::from_utf8(bytes).map(Some).map_err(|_| Error::invalid(format!("{ENDORSEMENTS} is no UTF-8")))
 }
 
 /// What the statement of a bundle is signed as: it names declaration and lock, among all members.

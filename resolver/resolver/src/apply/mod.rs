@@ -21,13 +21,14 @@ use astrid_store::journal::{Recovered, Switch, SwitchError, recover};
 use astrid_store::writer::WriterLock;
 
 use crate::context::Context;
+use crate::endorsement::endorsements;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history;
 use crate::observed::{Current, Damage, Depth, check_content};
-use crate::plan::{Authorities, AuthorityOf, Fleet, Nonce};
+use crate::plan::{Authorities, AuthorityOf, Fleet, Nonce, PlanDocument};
 use crate::proposal::{HomeTrust, binding};
 use crate::secrets::{Binding, SecretName, SecretStore};
-use crate::trust::{Floors, Revocations, TrustedPlan};
+use crate::trust::{Floors, Pins, Revocations, TrustedPlan};
 use crate::variables::{Configuration, Setting};
 use crate::verified::VerifiedFleet;
 
@@ -90,6 +91,7 @@ pub struct Applying {
     pub(crate) base: Option<Fleet>,
     pub(crate) origin: String,
     pub(crate) floors: Floors,
+    pub(crate) pins: Pins,
     pub(crate) revocations: Revocations,
     pub(crate) scope: astrid_store::home::SecretScope,
     pub(crate) tool: String,
@@ -171,11 +173,13 @@ pub fn apply(
         return Err(Error::failed("the plan was made for another fleet").hint("run the command again"));
     }
     let trust = check_rules(context, document.policy, &applying)?;
+    check_pin(&trust.pins, &applying.wanted, document)?;
     let run = Run {
         context,
         trusted,
         applying: &applying,
         floors: &trust.floors,
+        pins: &trust.pins,
         options,
         writer: &writer,
         generations: &generations,
@@ -224,7 +228,22 @@ fn check_rules(context: &Context, planned: Digest, applying: &Applying) -> Resul
     if trust.floors != applying.floors {
         return changed(ErrorKind::Failed, "another fleet was applied");
     }
+    if trust.pins != applying.pins {
+        return changed(ErrorKind::Signature, "the pins of who signs were changed");
+    }
     Ok(trust)
+}
+
+/// A distro that stands against its pin is applied only when the plan said so, and somebody let it through.
+fn check_pin(pins: &Pins, wanted: &VerifiedFleet, document: &PlanDocument) -> Result<()> {
+    let declaration = wanted.declaration();
+    let id = &declaration.distro().header.id;
+    let standing = pins.check(id, &wanted.proof().signer, &endorsements(declaration)?);
+    let confirmed = standing.confirmation(false).is_some_and(|own| document.confirm.contains(&own));
+    match standing.refusal(id) {
+        Some(refusal) if !confirmed => Err(refusal),
+        _ => Ok(()),
+    }
 }
 
 struct Run<'a> {
@@ -232,6 +251,7 @@ struct Run<'a> {
     trusted: &'a TrustedPlan,
     applying: &'a Applying,
     floors: &'a Floors,
+    pins: &'a Pins,
     options: &'a ApplyOptions<'a>,
     writer: &'a WriterLock,
     generations: &'a Generations,
@@ -483,6 +503,10 @@ impl Run<'_> {
         let mut floors = self.floors.clone();
         floors.raise(&self.applying.origin, &fleet, self.trusted.accepted());
         switch.place(&home.floors(), floors.write()?.as_bytes(), 0o600)?;
+        let pins = self.pins();
+        if pins != *self.pins {
+            switch.place(&home.pins(), pins.write()?.as_bytes(), 0o600)?;
+        }
         if let Some(nonce) = self.options.saved {
             switch.place(&home.nonces().join(nonce.to_string()), b"", 0o600)?;
         }
@@ -496,6 +520,17 @@ impl Run<'_> {
         };
         switch.place(&history::file(home), &history::with(home, entry)?, 0o600)?;
         Ok(switch)
+    }
+
+    /// The pins, with whoever signed what is applied now.
+    fn pins(&self) -> Pins {
+        let wanted = &self.applying.wanted;
+        let header = &wanted.declaration().distro().header;
+        let endorses = header.signing.as_ref().and_then(|signing| signing.endorses.as_deref());
+        let mut pins = self.pins.clone();
+        let now = self.context.clock.now();
+        pins.record(&header.id, &wanted.proof().signer, endorses, &self.applying.origin, now);
+        pins
     }
 
     fn place_secrets(&self, switch: &mut Switch<'_>) -> Result<()> {
@@ -588,6 +623,7 @@ impl Applying {
             base: proposal.base,
             origin: proposal.origin,
             floors: proposal.floors,
+            pins: proposal.pins,
             revocations: proposal.revocations,
             scope: proposal.scope,
             tool: proposal.tool,
@@ -602,6 +638,7 @@ pub struct ProposalParts {
     pub(crate) base: Option<Fleet>,
     pub(crate) origin: String,
     pub(crate) floors: Floors,
+    pub(crate) pins: Pins,
     pub(crate) revocations: Revocations,
     pub(crate) scope: astrid_store::home::SecretScope,
     pub(crate) tool: String,

@@ -8,6 +8,7 @@ use astrid_manifest::trust::{Ack, AckFile};
 use astrid_store::WriterLock;
 
 use super::acknowledgement::Revocations;
+use super::pins::Pin;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::proposal::HomeTrust;
@@ -93,6 +94,18 @@ pub fn believe(
     let file = beliefs.accept(origin, distro, typed, context.clock.now())?;
     let path = context.home.trust().join(super::Beliefs::FILE);
     Ok(context.store.disk().write_atomic(&path, file.as_bytes(), 0o600)?)
+}
+
+/// Forgets who signs a distro, and returns what was known.
+///
+/// # Errors
+/// When the pins can't be read or written.
+pub fn forget_pin(context: &Context, _writer: &WriterLock, id: &DistroId) -> Result<Option<Pin>> {
+    let mut pins = HomeTrust::read(context)?.pins;
+    let Some(forgotten) = pins.remove(id) else { return Ok(None) };
+    let text = pins.write()?;
+    context.store.disk().write_atomic(&context.home.pins(), text.as_bytes(), 0o600)?;
+    Ok(Some(forgotten))
 }
 
 fn read(path: &Path) -> Result<Option<String>> {

@@ -10,6 +10,7 @@ pub mod files;
 pub mod flags;
 pub mod floors;
 pub mod grant;
+pub mod pins;
 #[cfg(test)]
 mod tests;
 
@@ -18,3 +19,4 @@ pub use belief::Beliefs;
 pub use flags::{Flags, TrustFlag};
 pub use floors::{Floors, signed_by};
 pub use grant::{Prompt, TrustedPlan, grant};
+pub use pins::{Pin, PinOutcome, Pins};
