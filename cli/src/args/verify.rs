@@ -19,7 +19,7 @@ pub(crate) struct VerifyArgs {
     /// Prove that what runs is the current generation, and that this is what its receipt and lock say
     #[arg(long, group = "what")]
     pub(crate) fleet: bool,
-    /// Hash everything that the Distro.lock of this folder pins
+    /// Hash everything that the Distro.lock of this folder pins, and prove again who signed it
     #[arg(long, group = "what")]
     pub(crate) lock: bool,
     /// The key that the receipt must be signed with; without it, this home's own

@@ -1,14 +1,19 @@
 //! `verify --fleet` and `verify --lock`: whether what is pinned, applied and running is what it should be.
 
+use std::path::Path;
+
 use astrid_daemon::{Client, ClientError};
 use astrid_manifest::Lock;
 use astrid_resolver::Context;
 use astrid_resolver::keyring::{PublicKey, receipt_public_key};
 use astrid_resolver::observed::{ObservedKernel, check_locked};
 use astrid_resolver::receipt::{Proof, Running, prove};
+use astrid_resolver::resolution::{LockMode, Request};
+use astrid_resolver::verified::{Freshness, verified};
 use astrid_store::generation::GenerationNumber;
 use serde_json::{Value, json};
 
+use super::fleet;
 use crate::args::VerifyArgs;
 use crate::exit::{DONE, Failure, Kind, Outcome};
 use crate::render::{put, safe};
@@ -16,7 +21,7 @@ use crate::session::Session;
 use crate::shell::count;
 
 /// `verify --fleet`
-pub(super) fn fleet(session: &mut Session, args: &VerifyArgs) -> Outcome {
+pub(super) fn running_fleet(session: &mut Session, args: &VerifyArgs) -> Outcome {
     let context = session.context()?;
     let key = args.receipt_key.as_deref().map(receipt_key).transpose()?;
     let proof = prove(&context, key)?;
@@ -125,7 +130,7 @@ fn running(context: &Context, proof: &Proof, demanded: bool) -> Result<RunningRe
 
 /// `verify --lock`
 pub(super) fn lock(session: &mut Session) -> Outcome {
-    let context = session.context()?;
+    let mut context = session.context()?;
     let path = session.world.folder.join("Distro.lock");
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -144,11 +149,23 @@ pub(super) fn lock(session: &mut Session) -> Outcome {
             .hint("`astrid verify --store` puts what is corrupt aside, `astrid fetch` brings it back"));
     }
     let (capsules, packs) = (lock.capsules.len(), lock.packs.len());
-    let pretty = format!(
+    let mut pretty = format!(
         "{}, {}: every byte in the store is what Distro.lock pins\n",
         count(capsules, "capsule"),
         count(packs, "pack")
     );
-    session.shell.show(&json!({ "capsules": capsules, "packs": packs }), &pretty)?;
+    // Who signed it is a claim of the lock as well: it is proved again, with nothing but what is here.
+    let declaration = fleet::declaration(session, &mut context, Path::new("."))?;
+    let request = Request { mode: LockMode::Frozen, ..Request::default() };
+    let proved = verified(&context, &declaration, &request, Freshness::Hash)?;
+    let own = proved.capsules().filter(|capsule| capsule.locked().pack.is_none());
+    let signers = own.map(|one| &one.locked().signer).chain(proved.packs().map(|one| &one.locked().signer));
+    let (mut signed, mut unsigned) = (0_usize, 0_usize);
+    for signer in signers {
+        if signer.is_unsigned() { unsigned += 1 } else { signed += 1 }
+    }
+    put!(pretty, "{signed} signed, each by whom Distro.lock says; {unsigned} unsigned\n");
+    let document = json!({ "capsules": capsules, "packs": packs, "signed": signed, "unsigned": unsigned });
+    session.shell.show(&document, &pretty)?;
     Ok(DONE)
 }

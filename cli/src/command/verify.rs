@@ -22,7 +22,7 @@ const MAX_BYTES: u64 = 16 << 20;
 pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Outcome {
     match &args.artifact {
         Some(artifact) => verify_artifact(session, artifact, &args.signature),
-        None if args.fleet => prove::fleet(session, args),
+        None if args.fleet => prove::running_fleet(session, args),
         None if args.lock => prove::lock(session),
         None => generations::verify(session),
     }
