@@ -5,6 +5,7 @@ mod fleet;
 mod kernel;
 mod keypair;
 mod lock;
+mod packs;
 mod policy;
 mod sign;
 mod trust;
@@ -23,6 +24,7 @@ pub(crate) use kernel::{
 };
 pub(crate) use keypair::{GenerateArgs, KeyNameArgs, KeypairVerb};
 pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
+pub(crate) use packs::{PackValidateArgs, PacksVerb};
 pub(crate) use sign::SignArgs;
 pub(crate) use trust::{
     AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, RootVerb, SecretNameArgs, SecretSetArgs, SecretVerb,
@@ -166,6 +168,9 @@ pub(crate) enum Verb {
     /// Seal a distro into one file, and look at such files
     #[command(subcommand)]
     Distro(DistroVerb),
+    /// Check packs
+    #[command(subcommand)]
+    Packs(PacksVerb),
     /// Keep secrets for capsules
     #[command(subcommand)]
     Secret(SecretVerb),

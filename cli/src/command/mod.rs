@@ -10,6 +10,7 @@ mod init;
 mod kernel;
 mod keypair;
 mod lock;
+mod packs;
 mod pins;
 mod plan;
 mod policy;
@@ -50,6 +51,7 @@ pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
         Some(Verb::Sign(args)) => sign::run(session, &args),
         Some(Verb::Policy(verb)) => policy::run(session, &verb),
         Some(Verb::Distro(verb)) => distro::run(session, &verb),
+        Some(Verb::Packs(verb)) => packs::run(session, &verb),
         Some(Verb::Secret(verb)) => secret::run(session, &verb),
         Some(Verb::Capsule(verb)) => capsule::run(session, &verb),
         Some(Verb::Validate(args)) => validate::run(session, &args),
