@@ -17,10 +17,13 @@ pub(crate) fn run(session: &mut Session, verb: &RootVerb) -> Outcome {
         RootVerb::Show => standing(&context)?,
         RootVerb::Set { file } => {
             let path = session.world.path(file);
-            let length = std::fs::metadata(&path)
-                .map_err(|error| Failure::failed(format!("`{}` can't be read: {error}", file.display())))?
-                .len();
-            if length > MAX_BYTES {
+            let found = std::fs::metadata(&path)
+                .map_err(|error| Failure::failed(format!("`{}` can't be read: {error}", file.display())))?;
+            // A pipe would be waited for, and a device may never end.
+            if !found.is_file() {
+                return Err(Failure::invalid(format!("`{}` is no regular file", file.display())));
+            }
+            if found.len() > MAX_BYTES {
                 return Err(Failure::invalid(format!("`{}` is larger than 4 MiB", file.display())));
             }
             let bytes = std::fs::read(&path)?;

@@ -15,7 +15,9 @@ mod keys;
 mod locking;
 mod prompts;
 mod receipts;
+mod refusals;
 #[cfg(feature = "sign")]
 mod signing;
 mod transcripts;
 mod trust;
+mod verifying;

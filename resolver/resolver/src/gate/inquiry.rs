@@ -63,19 +63,24 @@ pub fn inquire(context: &Context, inquiry: &Inquiry<'_>) -> Result<Finding> {
     };
     let judge = Verifier::new(&trusted)?;
     let mut reasons = Vec::new();
-    let mut hint = None;
+    let (mut hint, mut unreadable, mut was_read) = (None, None, false);
     for bundle in Bundle::parse_all(inquiry.bundles)? {
         match check(&judge, inquiry, &bundle) {
             Ok(verified) => return Ok(Finding { verified, root: standing }),
             Err(error) => {
-                if error.kind() == astrid_provenance::ErrorKind::Unreadable {
-                    return Err(error.into());
-                }
                 reasons.push(error.message().to_owned());
                 reasons.extend(error.reasons().iter().map(|reason| format!("  {reason}")));
                 hint = hint.or_else(|| error.next_step().map(str::to_owned));
+                if error.kind() == astrid_provenance::ErrorKind::Refused {
+                    was_read = true;
+                } else {
+                    unreadable = unreadable.or(Some(error));
+                }
             }
         }
+    }
+    if let (false, Some(error)) = (was_read, unreadable) {
+        return Err(error.into());
     }
     let names: Vec<&str> = inquiry.signable.subjects.iter().map(|(name, _)| name.as_str()).collect();
     let error = Error::new(ErrorKind::Signature, format!("{} is not verified", names.join(", ")));

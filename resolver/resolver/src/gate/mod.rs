@@ -166,7 +166,7 @@ impl<'a> Gate<'a> {
         let verifier = self.root()?.verifier();
         let artifact = Artifact::new(bytes);
         let mut refusals = Vec::new();
-        let mut hint = None;
+        let (mut hint, mut unreadable, mut was_read) = (None, None, false);
         for bundle in Bundle::parse_all(bundles).map_err(|error| about(subject, error))? {
             match check_one(verifier, &artifact, &bundle, rule) {
                 Ok(proved) => return Ok(proved),
@@ -174,8 +174,16 @@ impl<'a> Gate<'a> {
                     refusals.push(error.message().to_owned());
                     refusals.extend(error.reasons().iter().map(|reason| format!("  {reason}")));
                     hint = hint.or_else(|| error.next_step().map(str::to_owned));
+                    if error.kind() == astrid_provenance::ErrorKind::Refused {
+                        was_read = true;
+                    } else {
+                        unreadable = unreadable.or(Some(error));
+                    }
                 }
             }
+        }
+        if let (false, Some(error)) = (was_read, unreadable) {
+            return Err(about(subject, error));
         }
         let message = match rule {
             Some(rule) => format!("the signature of {subject} is refused by the rule at {rule}"),
