@@ -57,7 +57,7 @@ impl Session {
         let folder = tempfile::tempdir()?;
         let home = Home::new(folder.path().join("home"), folder.path().join("packs"))?;
         self.aside.push(folder);
-        Ok(Store::new(home, self.disk()))
+        Ok(Store::new(home, self.disk().fleeting()))
     }
 
     /// This run may not use the network.

@@ -20,11 +20,13 @@ pub const TEMPORARY_PREFIX: &str = ".tmp-";
 #[derive(Clone)]
 pub struct Disk {
     faults: Arc<dyn Faults>,
+    /// Nothing is flushed: what is written is thrown away before a crash could matter.
+    fleeting: bool,
 }
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { faults: Arc::new(NoFaults) }
+        Self { faults: Arc::new(NoFaults), fleeting: false }
     }
 }
 
@@ -43,7 +45,13 @@ fn next_temporary() -> u64 {
 impl Disk {
     /// A disk whose mutations are first shown to `faults`.
     pub fn with_faults(faults: Arc<dyn Faults>) -> Self {
-        Self { faults }
+        Self { faults, fleeting: false }
+    }
+
+    /// The same disk for files that are thrown away when the program ends: nothing is flushed.
+    #[must_use]
+    pub fn fleeting(&self) -> Self {
+        Self { fleeting: true, ..self.clone() }
     }
 
     /// How many threads may write at once: 1 when faults are injected, so that they are reproducible.
@@ -105,7 +113,7 @@ impl Disk {
         // The process's umask may have taken bits that are part of the content's meaning.
         file.set_permissions(fs::Permissions::from_mode(mode))
             .map_err(StoreError::io("change the mode of", path))?;
-        if durable {
+        if durable && !self.fleeting {
             file.sync_all().map_err(StoreError::io("flush", path))?;
         }
         Ok(())
@@ -158,7 +166,7 @@ impl Disk {
             .open(path)
             .map_err(StoreError::io("open", path))?;
         self.write_all(&mut file, path, bytes)?;
-        file.sync_all().map_err(StoreError::io("flush", path))
+        if self.fleeting { Ok(()) } else { file.sync_all().map_err(StoreError::io("flush", path)) }
     }
 
     /// Renames, replacing a file that is there, and flushes the target's folder.
@@ -287,6 +295,9 @@ impl Disk {
     /// # Errors
     /// When the operating system refuses.
     pub fn sync_dir(&self, path: &Path) -> Result<()> {
+        if self.fleeting {
+            return Ok(());
+        }
         self.before("flush", path)?;
         File::open(path)
             .and_then(|folder| folder.sync_all())
@@ -300,7 +311,7 @@ impl Disk {
     pub fn flush_all(&self, paths: &[PathBuf]) -> Result<()> {
         /// From here on, one flush of the whole file system is the cheaper one.
         const MANY: usize = 8;
-        let Some(first) = paths.first() else { return Ok(()) };
+        let Some(first) = paths.first().filter(|_| !self.fleeting) else { return Ok(()) };
         if paths.len() >= MANY {
             self.before("flush", first)?;
             let any = File::open(first).map_err(StoreError::io("open", first))?;
