@@ -74,6 +74,9 @@ pub(crate) struct AckArgs {
     /// Acknowledge without a prompt: everything, or just SUBJECT at DIGEST (64 hex digits)
     #[arg(long, value_name = "SUBJECT@DIGEST", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) trust: Vec<String>,
+    /// Sign it with a key: its name, or a file with its 32 bytes (a path with `/` or `.`)
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) sign: Option<String>,
     /// When it ends, as a date or a time, such as 2027-05-20
     #[arg(long, value_name = "DATE")]
     pub(crate) expires: Option<String>,

@@ -10,9 +10,9 @@ use astrid_resolver::observed::Depth;
 use astrid_resolver::plan::document::{Need, PlanDocument};
 use astrid_resolver::proposal::HomeTrust;
 use astrid_resolver::resolution::Upgrade;
-use astrid_resolver::trust::Flags;
 use astrid_resolver::trust::files::{believe as record_belief, revoke as take_back, write_acks};
 use astrid_resolver::trust::grant::{Prompt as _, Request};
+use astrid_resolver::trust::{AckSignature, Flags, ack_signature, sign_ack};
 use astrid_resolver::verified::{Freshness, VerifiedFleet};
 use jiff::Timestamp;
 use serde_json::json;
@@ -104,6 +104,8 @@ fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
     session.may_write_repository()?;
     let mut context = session.context()?;
     let expires = args.expires.as_deref().map(expiry).transpose()?;
+    // A key that is not there is told before anybody is asked.
+    let key = args.sign.as_deref().map(|key| super::sign::signing_key(session, key)).transpose()?;
     let (fleet, document) = planned(session, &mut context, Path::new("."), false)?;
     let wanted = chosen(&document, &args.subjects)?;
     let folder = fleet.declaration().folder().map(|folder| folder.join("trust"));
@@ -143,7 +145,7 @@ fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
     }
     let mut given = Vec::new();
     for need in &wanted {
-        given.push(Ack {
+        let mut ack = Ack {
             subject: need.subject.clone(),
             version: need.version.clone(),
             content: need.content,
@@ -155,14 +157,21 @@ fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
             expires,
             signature: None,
             place: astrid_manifest::Position::default(),
-        });
+        };
+        if let Some(key) = &key {
+            sign_ack(&mut ack, key);
+        }
+        given.push(ack);
     }
     let written = write_acks(&context, &folder, &given)?;
     let names: Vec<String> =
         written.iter().filter_map(|path| Some(format!("trust/{}", path.file_name()?.to_str()?))).collect();
     let pretty = format!("{} written: {}\n", count(names.len(), "file"), names.join(", "));
     session.shell.show(&json!({ "written": names }), &pretty)?;
-    session.shell.note("they count from a believed origin, or with --acks=repository");
+    session.shell.note(match &key {
+        Some(_) => "they count where the key is listed as believed, from a believed origin, or with --acks=repository",
+        None => "they count from a believed origin, or with --acks=repository",
+    });
     Ok(DONE)
 }
 
@@ -256,9 +265,17 @@ fn list(session: &mut Session) -> Outcome {
     for (place, ack) in own.chain(given) {
         put!(pretty, "{} {}  {}\n", ack.subject, safe(&ack.version), ack.content);
         put!(pretty, "  by {} at {:.0}, in {place}\n", safe(&ack.by), ack.at);
+        let signature = match ack_signature(ack) {
+            AckSignature::None => None,
+            AckSignature::By(key) => Some(key.to_string()),
+            AckSignature::Wrong => Some("wrong".to_owned()),
+        };
+        if let Some(signature) = &signature {
+            put!(pretty, "  signature: {signature}\n");
+        }
         documents.push(json!({
             "subject": ack.subject, "version": ack.version, "content": ack.content, "authority": ack.authority,
-            "signer": ack.signer.to_string(), "by": ack.by, "at": ack.at.to_string(),
+            "signer": ack.signer.to_string(), "by": ack.by, "at": ack.at.to_string(), "signature": signature,
             "expires": ack.expires.map(|end| end.to_string()), "in": place,
         }));
     }

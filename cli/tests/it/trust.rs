@@ -141,3 +141,49 @@ fn revoked_trust_stops_a_rollback_denied() {
     assert_eq!(ran.code, 82, "{}", ran.shown());
     assert_eq!(env.ok(&["status", "--json"]).json()["generation"]["number"], 2);
 }
+
+#[test]
+fn an_acknowledgement_is_signed_by_a_key_that_the_home_lists() {
+    let env = TestEnv::new();
+    with_pack(&env);
+    env.ok(&["keypair", "generate"]);
+    env.ok(&["keypair", "generate", "--name", "other"]);
+    let key = env.ok(&["keypair", "pubkey", "default"]).stdout.trim_end().to_owned();
+    let plain = ["apply", "--yes", "--no-boot"];
+    let policy = |acks: &str| {
+        std::fs::write(env.home("etc/policy.toml"), format!("{acks}[[believe]]\nkey = \"{key}\"\n")).unwrap();
+    };
+    policy("acks = \"signed\"\n");
+    let ack = |sign: &[&str]| env.ok(&[&["trust", "ack", "--trust"][..], sign].concat());
+    // Unsigned, or signed by somebody else, it has no effect: neither here nor with the flag.
+    for sign in [&[][..], &["--sign", "other"]] {
+        ack(sign);
+        for apply in [&plain[..], &CI] {
+            let ran = env.astrid(apply);
+            assert_eq!(ran.code, 82, "{sign:?}\n{}", ran.shown());
+            assert!(ran.stderr.contains("trust/pack-media_tools.toml has no effect"), "{}", ran.shown());
+        }
+        std::fs::remove_file(env.work("trust/pack-media_tools.toml")).unwrap();
+    }
+    ack(&["--sign", "default"]);
+    env.ok(&["validate"]);
+    let sound = env.read("trust/pack-media_tools.toml");
+    assert!(sound.contains(&format!("signature = \"{key} ")), "{sound}");
+    env.write(
+        "trust/pack-media_tools.toml",
+        sound.replace("at = 2026-11-20T12:00:00Z", "at = 2026-11-20T11:00:00Z"),
+    );
+    let ran = env.astrid(&plain);
+    assert!(
+        ran.code == 82 && ran.stderr.contains("its signature is not over what it says"),
+        "{}",
+        ran.shown()
+    );
+    env.write("trust/pack-media_tools.toml", &sound);
+    // Nobody believed the origin: the key is enough.
+    policy("");
+    env.ok(&["plan"]);
+    policy("acks = \"signed\"\n");
+    env.ok(&plain);
+    assert_eq!(env.astrid(&["trust", "ack", "--trust", "--sign", "nobody"]).code, 1);
+}

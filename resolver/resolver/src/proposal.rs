@@ -168,10 +168,15 @@ impl HomeTrust {
         signer: &Signer,
         flag: bool,
     ) -> Acknowledgements {
+        let keys = self.policy.beliefs.iter().filter_map(|belief| match belief {
+            Belief::Key { key, .. } => key.parse().ok(),
+            Belief::Origin { .. } => None,
+        });
         let mut known = Acknowledgements::new(&Conditions {
             now: context.clock.now(),
             rule: self.policy.acks,
             repository_counts: flag || self.believes(origin, signer),
+            keys: &keys.collect(),
             revocations: &self.revocations,
         });
         for (name, file) in &self.acks {

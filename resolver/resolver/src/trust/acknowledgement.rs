@@ -1,13 +1,17 @@
 //! Which acknowledgements count, and what they are compared with.
 
+use std::collections::BTreeSet;
+
 use astrid_authority::{Digest, DistroId, Permission};
 use astrid_manifest::policy::AckRule;
 use astrid_manifest::signer::Signer;
 use astrid_manifest::subject::Subject;
 use astrid_manifest::trust::{Ack, AckFile};
+use astrid_provenance::PublicKey;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::ack_signature::{AckSignature, ack_signature};
 use crate::error::Result;
 use crate::plan::document::Evidence;
 use crate::plan::fleet::OwnCapsules;
@@ -113,8 +117,10 @@ pub enum Void {
     Revoked,
     /// It came with a distro whose origin this home does not believe.
     NotBelieved,
-    /// The home's policy asks for signed ones, which this version can't verify.
+    /// The home's policy asks for ones that are signed by a key that it lists.
     NotSigned,
+    /// Its signature is not over what it says.
+    WrongSignature,
 }
 
 impl Void {
@@ -131,7 +137,8 @@ impl Void {
             Self::Future => "it is dated in the future",
             Self::Revoked => "it was revoked",
             Self::NotBelieved => "it came with a distro whose origin this home does not believe",
-            Self::NotSigned => "the home's policy asks for signed acknowledgements, and this one is not",
+            Self::NotSigned => "the home's policy asks for acknowledgements signed by a key that it lists",
+            Self::WrongSignature => "its signature is not over what it says",
         }
     }
 }
@@ -224,6 +231,8 @@ pub struct Conditions<'a> {
     /// The acknowledgements that came with the distro count: its origin is believed, or the run says
     /// `--acks=repository`.
     pub repository_counts: bool,
+    /// Whose signature makes an acknowledgement count, wherever it came from.
+    pub keys: &'a BTreeSet<PublicKey>,
     /// What was taken back.
     pub revocations: &'a Revocations,
 }
@@ -237,6 +246,7 @@ pub struct Acknowledgements {
     now: Timestamp,
     rule: AckRule,
     repository_counts: bool,
+    keys: BTreeSet<PublicKey>,
 }
 
 impl Acknowledgements {
@@ -250,6 +260,7 @@ impl Acknowledgements {
             now: conditions.now,
             rule: conditions.rule,
             repository_counts: conditions.repository_counts,
+            keys: conditions.keys.clone(),
         }
     }
 
@@ -329,7 +340,10 @@ impl Acknowledgements {
 
     /// Only what was said at this home, later, outweighs a revocation.
     fn counts_after(&self, place: &Place, ack: &Ack, revoked: Timestamp) -> bool {
-        !matches!(place, Place::Repository(_)) && ack.at > revoked && ack.at <= self.now
+        !matches!(place, Place::Repository(_))
+            && ack.at > revoked
+            && ack.at <= self.now
+            && self.unproved(place, ack).is_none()
     }
 
     /// Finds what satisfies the need for trust in `candidate`, if something does.
@@ -369,15 +383,32 @@ impl Acknowledgements {
         list
     }
 
-    fn void(&self, candidate: &Candidate, place: &Place, ack: &Ack) -> Option<Void> {
-        if let Some(mismatch) = candidate.mismatch(ack) {
-            return Some(mismatch);
+    /// Why nobody whose word counts here stands behind an acknowledgement.
+    fn unproved(&self, place: &Place, ack: &Ack) -> Option<Void> {
+        // What a generation was applied with counted when it was applied.
+        if matches!(place, Place::Generation(_)) {
+            return None;
+        }
+        let is_signed = match ack_signature(ack) {
+            AckSignature::Wrong => return Some(Void::WrongSignature),
+            AckSignature::By(key) => self.keys.contains(&key),
+            AckSignature::None => false,
+        };
+        if is_signed {
+            return None;
         }
         if matches!(place, Place::Repository(_)) && !self.repository_counts {
             return Some(Void::NotBelieved);
         }
-        if self.rule == AckRule::Signed && !matches!(place, Place::Generation(_)) {
-            return Some(Void::NotSigned);
+        (self.rule == AckRule::Signed).then_some(Void::NotSigned)
+    }
+
+    fn void(&self, candidate: &Candidate, place: &Place, ack: &Ack) -> Option<Void> {
+        if let Some(mismatch) = candidate.mismatch(ack) {
+            return Some(mismatch);
+        }
+        if let Some(void) = self.unproved(place, ack) {
+            return Some(void);
         }
         if ack.is_expired(self.now) {
             return Some(Void::Expired);

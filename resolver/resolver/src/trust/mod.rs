@@ -4,6 +4,7 @@
 //! A repository never trusts itself. What comes with a distro counts only when somebody at this home
 //! said that its origin is believed; the rest is shown and has no effect.
 
+pub mod ack_signature;
 pub mod acknowledgement;
 pub mod belief;
 pub mod files;
@@ -14,6 +15,7 @@ pub mod pins;
 #[cfg(test)]
 mod tests;
 
+pub use ack_signature::{AckSignature, ack_signature, sign_ack};
 pub use acknowledgement::{Acknowledgements, Candidate, Conditions, Revocations, Void};
 pub use belief::Beliefs;
 pub use flags::{Flags, TrustFlag};

@@ -1,12 +1,17 @@
 //! Each rule of trust beside the attack that it stops.
 
+use std::collections::BTreeSet;
+
 use astrid_authority::Digest;
 use astrid_manifest::policy::AckRule;
 use astrid_manifest::signer::Signer;
 use astrid_manifest::subject::Subject;
 use astrid_manifest::trust::{Ack, AckFile};
+use astrid_provenance::{PublicKey, SigningKey};
 use jiff::{SignedDuration, Timestamp};
+use zeroize::Zeroizing;
 
+use super::ack_signature::sign_ack;
 use super::acknowledgement::{Acknowledgements, Conditions, Revocations};
 use super::flags::{Flags, TrustFlag};
 use super::grant::{Caller, Prompt, Request, TrustedPlan, grant};
@@ -24,7 +29,12 @@ fn later(hours: i64) -> Timestamp {
 }
 
 fn conditions(revocations: &Revocations) -> Conditions<'_> {
-    Conditions { now: now(), rule: AckRule::Any, repository_counts: false, revocations }
+    static NOBODY: BTreeSet<PublicKey> = BTreeSet::new();
+    Conditions { now: now(), rule: AckRule::Any, repository_counts: false, keys: &NOBODY, revocations }
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&Zeroizing::new([seed; 32]))
 }
 
 fn none() -> Acknowledgements {
@@ -235,15 +245,83 @@ fn revoked_trust_does_not_come_back_by_itself_denied() {
     assert!(run(plan, &known, &Flags::default()).is_ok(), "given again at this home, later");
 }
 
+fn signed_by(plan: &Plan, seed: u8) -> AckFile {
+    let mut file = acks(plan);
+    file.acks.iter_mut().for_each(|ack| sign_ack(ack, &key(seed)));
+    file
+}
+
 #[test]
-fn a_policy_that_asks_for_signatures_takes_no_unsigned_acknowledgement_denied() {
+fn a_policy_that_asks_for_signatures_takes_those_of_its_keys() {
     let plan = pack_only().plan().unwrap();
     let revocations = Revocations::default();
-    let signed = Conditions { rule: AckRule::Signed, ..conditions(&revocations) };
-    let mut claims = acks(&plan);
-    claims.acks[0].signature = Some("ed25519:forged".to_owned());
-    let home = Acknowledgements::new(&signed).with_home("h", claims);
-    assert_eq!(run(plan, &home, &Flags::default()).unwrap_err().kind(), ErrorKind::TrustRequired);
+    let keys = BTreeSet::from([key(1).public(), key(2).public()]);
+    let signed = Conditions { rule: AckRule::Signed, keys: &keys, ..conditions(&revocations) };
+    for seed in [1, 2] {
+        let home = Acknowledgements::new(&signed).with_home("h", signed_by(&plan, seed));
+        assert!(run(plan.clone(), &home, &Flags::default()).is_ok());
+        // A believed key counts wherever the file lies.
+        let theirs = Acknowledgements::new(&signed).with_repository("r", signed_by(&plan, seed));
+        assert!(run(plan.clone(), &theirs, &Flags::default()).is_ok());
+        let any = Conditions { keys: &keys, ..conditions(&revocations) };
+        let theirs = Acknowledgements::new(&any).with_repository("r", signed_by(&plan, seed));
+        assert!(run(plan.clone(), &theirs, &Flags::default()).is_ok());
+    }
+}
+
+#[test]
+fn a_policy_that_asks_for_signatures_takes_no_other_denied() {
+    let plan = pack_only().plan().unwrap();
+    let revocations = Revocations::default();
+    let keys = BTreeSet::from([key(1).public()]);
+    let edited = |edit: fn(&mut Ack)| {
+        let mut file = signed_by(&plan, 1);
+        file.acks.iter_mut().for_each(edit);
+        file
+    };
+    for rule in [AckRule::Signed, AckRule::Any] {
+        // A believed origin does not make up for a signature that is asked for.
+        let own = Conditions { rule, keys: &keys, ..conditions(&revocations) };
+        let believed = Conditions { repository_counts: rule == AckRule::Signed, ..own };
+        for (what, file, says) in [
+            ("unsigned", acks(&plan), ""),
+            ("another key", signed_by(&plan, 2), ""),
+            (
+                "no signature",
+                edited(|ack| ack.signature = Some("ed25519:forged".to_owned())),
+                "not over what it says",
+            ),
+            ("by", edited(|ack| ack.by = "Eve".to_owned()), "not over what it says"),
+            ("expires", edited(|ack| ack.expires = Some(later(9))), "not over what it says"),
+            ("at", edited(|ack| ack.at = later(-2)), "not over what it says"),
+        ] {
+            let theirs = Acknowledgements::new(&believed).with_repository("r", file.clone());
+            let refused = run(plan.clone(), &theirs, &Flags::default()).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::TrustRequired, "{what}");
+            assert!(refused.to_string().contains(says), "{what}: {refused}");
+            let home = Acknowledgements::new(&own).with_home("h", file);
+            let counts = run(plan.clone(), &home, &Flags::default()).is_ok();
+            // Without that rule the home's own need no signature; a wrong one is wrong all the same.
+            assert_eq!(counts, rule == AckRule::Any && says.is_empty(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_signature_outweighs_neither_bytes_nor_a_revocation_denied() {
+    let plan = pack_only().plan().unwrap();
+    let keys = BTreeSet::from([key(1).public()]);
+    let mut revocations = Revocations::default();
+    let other = pack_only().applied().pack("media_tools", "two", "fetches media").plan().unwrap();
+    let own = Conditions { keys: &keys, ..conditions(&revocations) };
+    let theirs = Acknowledgements::new(&own).with_repository("r", signed_by(&plan, 1));
+    assert!(run(other, &theirs, &Flags::default()).is_err());
+    revocations.revoke("pack:media_tools".parse().unwrap(), None, later(-2));
+    let own = Conditions { keys: &keys, ..conditions(&revocations) };
+    let theirs = Acknowledgements::new(&own).with_repository("r", signed_by(&plan, 1));
+    assert!(run(plan.clone(), &theirs, &Flags::default()).is_err());
+    let home = Acknowledgements::new(&own).with_home("h", signed_by(&plan, 1));
+    assert!(run(plan, &home, &Flags::default()).is_ok());
 }
 
 #[test]
