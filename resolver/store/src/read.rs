@@ -123,6 +123,23 @@ pub fn ingest_dir(dir: &Path, filter: &Filter, limits: &Limits, batch: &Batch<'_
     batch.put_entries(within(limits, entries)?)
 }
 
+/// The files of a folder that are content, sorted by path; none of them is opened.
+///
+/// # Errors
+/// When something in the folder has no place in a tree, a limit is passed, or reading fails.
+pub fn list_dir(dir: &Path, filter: &Filter, limits: &Limits) -> Result<Vec<TreePath>> {
+    Ok(list(dir, filter, limits)?.into_iter().map(|listed| listed.path).collect())
+}
+
+/// The bytes of one file of a folder: no link on the way to it is followed.
+///
+/// # Errors
+/// When it is not there, has no place in a tree, or is larger than `limits` allow.
+pub fn read_one(dir: &Path, path: &TreePath, limits: &Limits) -> Result<Vec<u8>> {
+    inside(dir, path)?;
+    Ok(read_file(dir, path, limits)?.bytes)
+}
+
 fn within(limits: &Limits, entries: Vec<TreeEntry>) -> Result<Vec<TreeEntry>> {
     let mut total = 0_u64;
     for entry in &entries {

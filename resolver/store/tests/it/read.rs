@@ -1,10 +1,10 @@
 //! Folders read into trees.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use astrid_store::read::{Filter, hash_dir, ingest_dir};
-use astrid_store::tree::Limits;
+use astrid_store::read::{Filter, hash_dir, ingest_dir, list_dir, read_one};
+use astrid_store::tree::{Limits, TreePath};
 use astrid_store::{ErrorKind, StoreError, Tree};
 
 use crate::scene::{Scene, file};
@@ -98,6 +98,31 @@ fn links_and_special_files_are_refused_denied() {
     std::fs::remove_file(dir.path().join("a/socket")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("a/fifo"), rustix::fs::Mode::RUSR).unwrap();
     assert!(refusal(dir.path()).1.contains("FIFO"));
+}
+
+#[test]
+fn a_folder_is_listed_and_one_file_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "b/c", b"two");
+    write(folder.path(), "a", b"one");
+    write(folder.path(), "target/x", b"left out");
+    let limits = Limits::default();
+    let paths = list_dir(folder.path(), &Filter::All, &limits).unwrap();
+    assert_eq!(paths.iter().map(TreePath::as_str).collect::<Vec<_>>(), ["a", "b/c"]);
+    assert_eq!(read_one(folder.path(), &paths[1], &limits).unwrap(), b"two");
+}
+
+#[test]
+fn a_file_behind_a_link_is_not_read_denied() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "real/file", b"one");
+    symlink("real", folder.path().join("link")).unwrap();
+    symlink("real/file", folder.path().join("file")).unwrap();
+    let limits = Limits { file_bytes: 2, ..Limits::default() };
+    for path in ["link/file", "file", "absent", "real", "real/file"] {
+        assert!(read_one(folder.path(), &path.parse().unwrap(), &limits).is_err(), "{path}");
+    }
+    assert!(list_dir(folder.path(), &Filter::All, &limits).is_err());
 }
 
 #[test]
