@@ -16,8 +16,8 @@
 //! | `obsolete` | names of older tools, and what to type instead |
 //!
 //! Files that it touches itself: `Distro.toml`, `Distro.lock` and `trust/` of the folder it works on, the
-//! plan that `plan -o` names, the bundle that `sign` makes, and the folder that `capsule build -o` names.
-//! Everything else is the libraries'.
+//! plan that `plan -o` names, the bundle that `sign` makes, the file that `keypair endorse -o` names, and the folder
+//! that `capsule build -o` names. Everything else is the libraries'.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

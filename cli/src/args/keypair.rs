@@ -1,5 +1,7 @@
 //! Arguments of `keypair`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 /// What is done with keys.
@@ -15,6 +17,22 @@ pub(crate) enum KeypairVerb {
     Pubkey(KeyNameArgs),
     /// Delete a key
     Delete(KeyNameArgs),
+    /// Say, signed by the old key, which one follows it
+    Endorse(EndorseArgs),
+}
+
+/// `keypair endorse`
+#[derive(Debug, Args)]
+pub(crate) struct EndorseArgs {
+    /// The old key: its name, or a file with its 32 bytes (a path with `/` or `.`)
+    #[arg(value_name = "OLD")]
+    pub(crate) old: String,
+    /// The public key that follows it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) new: String,
+    /// Add it to a file, such as endorsements.jsonl beside Distro.toml; without it, it is printed
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `keypair generate`

@@ -22,7 +22,7 @@ pub(crate) use kernel::{
     CapsuleBuildArgs, CapsuleCheckArgs, CapsuleVerb, DaemonArgs, StartArgs, StopArgs, ToolsCallArgs,
     ToolsVerb,
 };
-pub(crate) use keypair::{GenerateArgs, KeyNameArgs, KeypairVerb};
+pub(crate) use keypair::{EndorseArgs, GenerateArgs, KeyNameArgs, KeypairVerb};
 pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
 pub(crate) use packs::{PackValidateArgs, PacksVerb};
 pub(crate) use sign::SignArgs;

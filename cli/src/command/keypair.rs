@@ -1,9 +1,10 @@
 //! `keypair`: keys to sign with. A secret key is never printed.
 
-use astrid_resolver::keyring::{KeyInfo, KeyName, Keyring};
+use astrid_resolver::endorsement;
+use astrid_resolver::keyring::{KeyInfo, KeyName, Keyring, PublicKey};
 use serde_json::{Value, json};
 
-use crate::args::{GenerateArgs, KeyNameArgs, KeypairVerb};
+use crate::args::{EndorseArgs, GenerateArgs, KeyNameArgs, KeypairVerb};
 use crate::exit::{DONE, Failure, Outcome};
 use crate::prompt;
 use crate::render::{put, safe};
@@ -17,6 +18,7 @@ pub(crate) fn run(session: &mut Session, verb: &KeypairVerb) -> Outcome {
         KeypairVerb::Show(args) => show(session, args),
         KeypairVerb::Pubkey(args) => pubkey(session, args),
         KeypairVerb::Delete(args) => delete(session, args),
+        KeypairVerb::Endorse(args) => endorse(session, args),
     }
 }
 
@@ -146,5 +148,35 @@ fn delete(session: &mut Session, args: &KeyNameArgs) -> Outcome {
     let public = known.map(|key| key.public.to_string());
     session.shell.note(&format!("the key {name} is deleted"));
     session.shell.show(&json!({ "deleted": name.as_str(), "public_key": public }), "")?;
+    Ok(DONE)
+}
+
+fn endorse(session: &mut Session, args: &EndorseArgs) -> Outcome {
+    let new: PublicKey = args.new.parse().map_err(|_| {
+        Failure::usage("--new takes the public key that follows")
+            .hint("write ed25519:BASE64, as `astrid keypair pubkey NAME` prints it")
+    })?;
+    if args.output.is_some() {
+        session.may_write_repository()?;
+    }
+    let old = super::sign::signing_key(session, &args.old)?;
+    let text = endorsement::endorse(&old, &new).map_err(astrid_resolver::Error::from)?;
+    if let Some(file) = &args.output {
+        endorsement::append(&session.world.path(file), &text, &session.disk())?;
+        session.shell.note(&format!(
+            "{} follows {}; keep the line beside Distro.toml for as long as homes may know the old key",
+            new,
+            old.public()
+        ));
+    }
+    let bundle: Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::failed(format!("the endorsement can't be read again: {error}")))?;
+    let document = json!({
+        "from": old.public().to_string(),
+        "to": new.to_string(),
+        "endorsement": bundle,
+        "file": args.output.as_ref().map(|file| file.display().to_string()),
+    });
+    session.shell.show(&document, if args.output.is_some() { "" } else { &text })?;
     Ok(DONE)
 }

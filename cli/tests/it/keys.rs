@@ -263,3 +263,98 @@ fn the_pin_is_written_with_the_switch_or_not_at_all() {
     assert_eq!(ran.code, 86, "{}", ran.shown());
     assert_eq!(fs::read(env.home("trust/pins.toml")).unwrap(), before);
 }
+
+fn endorse(env: &TestEnv, old: &str, new: &str) {
+    env.ok(&["keypair", "endorse", old, "--new", &public(env, new), "-o", "endorsements.jsonl"]);
+}
+
+#[test]
+fn an_endorsed_key_follows_without_a_flag() {
+    let env = signed_and_applied();
+    endorse(&env, "one", "two");
+    endorse(&env, "two", "three");
+    assert_eq!(env.read("endorsements.jsonl").lines().count(), 2);
+    publish(&env, "1.1.0", Some("three"));
+    let ran = env.ok(&APPLY);
+    assert!(ran.stderr.contains("→"), "{}", ran.shown());
+    let listed = env.ok(&["trust", "keys", "list", "--json"]).json();
+    assert_eq!(listed["pins"][0]["signer"]["key"], public(&env, "three"));
+    // Back is no endorsement.
+    publish(&env, "1.2.0", Some("one"));
+    assert_eq!(env.astrid(&APPLY).code, 83);
+}
+
+#[test]
+fn the_key_that_a_signed_declaration_names_follows() {
+    let env = signed_and_applied();
+    let signing = |own: &str, next: &str| {
+        let text = env.read("Distro.toml");
+        let head = text.split("\n[distro.signing]").next().unwrap();
+        let table = format!(
+            "\n[distro.signing]\npubkey = \"{}\"\nendorses = \"{}\"\n",
+            public(&env, own),
+            public(&env, next)
+        );
+        env.write("Distro.toml", format!("{head}{table}"));
+        env.ok(&["lock"]);
+        env.ok(&["sign", ".", "--key", own]);
+    };
+    publish(&env, "1.1.0", Some("one"));
+    signing("one", "two");
+    env.ok(&APPLY);
+    publish(&env, "1.2.0", Some("three"));
+    assert_eq!(env.astrid(&APPLY).code, 83);
+    publish(&env, "1.2.0", Some("two"));
+    env.ok(&APPLY);
+}
+
+#[test]
+fn endorsements_by_others_lead_nowhere_denied() {
+    let env = signed_and_applied();
+    // The new key speaks for itself, and a third one for it.
+    endorse(&env, "three", "two");
+    endorse(&env, "two", "one");
+    publish(&env, "1.1.0", Some("two"));
+    let ran = env.astrid(&APPLY);
+    assert_eq!(ran.code, 83, "{}", ran.shown());
+    // A line that says that the old key signed it, and that it did not.
+    endorse(&env, "one", "three");
+    let text = env.read("endorsements.jsonl");
+    let line = text.lines().last().unwrap();
+    let printed = env.ok(&["keypair", "endorse", "three", "--new", &public(&env, "two")]).stdout;
+    let payload = |line: &str| {
+        let bundle: serde_json::Value = serde_json::from_str(line).unwrap();
+        bundle["dsseEnvelope"]["payload"].as_str().unwrap().to_owned()
+    };
+    env.write("endorsements.jsonl", line.replace(&payload(line), &payload(&printed)));
+    assert_eq!(env.astrid(&APPLY).code, 83);
+    env.write("endorsements.jsonl", "nonsense");
+    assert_eq!(env.astrid(&APPLY).code, 65);
+    let refused =
+        env.astrid(&["keypair", "endorse", "one", "--new", &public(&env, "two"), "-o", "endorsements.jsonl"]);
+    assert_eq!(refused.code, 65, "{}", refused.shown());
+    assert_eq!(env.read("endorsements.jsonl"), "nonsense");
+    assert_eq!(env.astrid(&["keypair", "endorse", "one", "--new", &public(&env, "one")]).code, 83);
+    assert_eq!(env.astrid(&["keypair", "endorse", "one", "--new", "ed25519:AAAA"]).code, 64);
+    assert_eq!(env.astrid(&["keypair", "endorse", "nobody", "--new", &public(&env, "one")]).code, 1);
+}
+
+#[test]
+fn an_endorsed_key_follows_from_a_repository_too() {
+    let env = signed_and_applied();
+    endorse(&env, "one", "two");
+    publish(&env, "1.1.0", Some("two"));
+    let repository = git2::Repository::init(env.work("")).unwrap();
+    let mut index = repository.index().unwrap();
+    index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
+    let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
+    let ada = git2::Signature::new("Ada", "ada@example.org", &git2::Time::new(1_700_000_000, 0)).unwrap();
+    repository.commit(Some("HEAD"), &ada, &ada, "one", &tree, &[]).unwrap();
+    let source = format!("git+file://{}", env.work("").display());
+    let source = source.trim_end_matches('/');
+    let apply = ["init", source, "--yes", "--trust", "--no-boot", "--replace-distro"];
+    let ran = env.run(&apply).folder("user").go();
+    assert_eq!(ran.code, 0, "{}", ran.shown());
+    let listed = env.ok(&["trust", "keys", "list", "--json"]).json();
+    assert_eq!(listed["pins"][0]["signer"]["key"], public(&env, "two"));
+}

@@ -13,6 +13,7 @@ use astrid_manifest::trust::AckFile;
 
 use crate::bundle::Bundled;
 use crate::context::Context;
+use crate::endorsement::ENDORSEMENTS;
 use crate::error::{Error, Place, Result};
 use crate::gate::DISTRO_SIGNATURE;
 use crate::origin::Origin;
@@ -133,6 +134,8 @@ struct Inner {
     lock_text: Option<String>,
     /// The bundle beside the declaration: a claim that nobody has looked at yet.
     signature: Option<Vec<u8>>,
+    /// Endorsements that were fetched with it; those in a folder or a bundle are read there.
+    endorsements: Option<String>,
     /// The bundle that all of it came in.
     bundle: Option<Bundled>,
     /// Texts of acknowledgements that were fetched with the declaration; those in a folder are read there.
@@ -188,6 +191,7 @@ impl Declaration {
             base: Base::Folder(folder),
             origin: Origin::Home,
             signature: None,
+            endorsements: None,
             bundle: None,
             trust: Vec::new(),
         })
@@ -205,6 +209,7 @@ impl Declaration {
             base: Base::Folder(folder.to_owned()),
             origin: Origin::Builtin,
             signature: None,
+            endorsements: None,
             bundle: None,
             trust: Vec::new(),
         })
@@ -254,6 +259,7 @@ impl Declaration {
             base,
             origin,
             signature,
+            endorsements: None,
             bundle: None,
             trust: Vec::new(),
         })
@@ -283,6 +289,7 @@ impl Declaration {
             base: Base::Bundle,
             origin,
             signature: None,
+            endorsements: None,
             trust: acknowledgements.collect(),
             bundle: Some(Bundled::new(shuttle, seal)),
         })
@@ -332,9 +339,11 @@ impl Declaration {
         if signature.as_ref().is_some_and(|bytes| bytes.len() as u64 > MAX_SIGNATURE_BYTES) {
             return Err(too_large(DISTRO_SIGNATURE));
         }
+        let endorsements = read(ENDORSEMENTS)?;
         Self::assemble(Pieces {
             lock: read(LOCK)?,
             signature,
+            endorsements,
             bundle: None,
             trust,
             text,
@@ -372,6 +381,7 @@ impl Declaration {
             lock,
             lock_text: pieces.lock,
             signature: pieces.signature,
+            endorsements: pieces.endorsements,
             bundle: pieces.bundle,
             trust: pieces.trust,
             warnings,
@@ -479,6 +489,12 @@ impl Declaration {
         self.0.bundle.as_ref()
     }
 
+    /// The endorsements that were fetched with it: each is a claim.
+    #[must_use]
+    pub(crate) fn fetched_endorsements(&self) -> Option<&str> {
+        self.0.endorsements.as_deref()
+    }
+
     /// The bundle beside it, as it was found: nobody has looked at it yet.
     #[must_use]
     pub(crate) fn signature(&self) -> Option<&[u8]> {
@@ -535,6 +551,7 @@ struct Pieces {
     base: Base,
     origin: Origin,
     signature: Option<Vec<u8>>,
+    endorsements: Option<String>,
     bundle: Option<Bundled>,
     trust: Vec<(String, String)>,
 }

@@ -53,7 +53,12 @@ fn check(folder: &Path, shown: &Path) -> Result<Diagnostics, Failure> {
     let file = shown.join(name).display().to_string();
     let length = std::fs::metadata(&path)?.len();
     if length > MAX_FILE_BYTES as u64 {
-        return Ok(Diagnostic::of_file(&file, "too-large", format!("it is larger than {MAX_FILE_BYTES} bytes")).into());
+        return Ok(Diagnostic::of_file(
+            &file,
+            "too-large",
+            format!("it is larger than {MAX_FILE_BYTES} bytes"),
+        )
+        .into());
     }
     let Ok(text) = String::from_utf8(std::fs::read(&path)?) else {
         return Ok(Diagnostic::of_file(&file, "utf-8", "it is no UTF-8").into());
