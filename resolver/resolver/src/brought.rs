@@ -6,25 +6,26 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use astrid_authority::Digest;
-use astrid_manifest::source::Source;
-use astrid_store::Home;
 
 use crate::context::Context;
 use crate::declaration::Declaration;
 use crate::error::Result;
 use crate::source::index::read_limited;
+use astrid_authority::Digest;
+use astrid_manifest::source::Source;
 
 /// The record is not larger than this: 64 MiB.
 const MAX_BYTES: u64 = 64 << 20;
 /// Domain of the digest over a place.
 const PLACE_DOMAIN: &str = "astrid:brought:v1";
 
-fn path(home: &Home) -> PathBuf {
-    home.var().join("brought")
+/// The name of the record in `var/`.
+const FILE: &str = "brought";
+
+fn path(context: &Context) -> PathBuf {
+    context.var().join(FILE)
 }
 
 /// Where bytes came from: the source, the commit or tag that was used, and the archive.
@@ -100,15 +101,29 @@ impl Brought {
             let _ = writeln!(text, "{from} {content}");
         }
         let disk = context.store.disk();
-        disk.create_dir(&context.home.var(), 0o700)?;
-        disk.write_atomic(&path(&context.home), text.as_bytes(), 0o600)?;
+        disk.create_dir(&context.var(), 0o700)?;
+        disk.write_atomic(&path(context), text.as_bytes(), 0o600)?;
         record.changed = false;
         Ok(())
     }
 }
 
+/// Takes what a run that only looked saw for itself into the home's record.
+pub(crate) fn keep(own: &Context, aside: &Context) -> Result<()> {
+    let seen = Record { contents: read(aside), changed: true };
+    Brought(Mutex::new(seen)).save(own)
+}
+
 fn read(context: &Context) -> BTreeMap<Digest, Digest> {
-    let bytes = read_limited(&path(&context.home), MAX_BYTES).ok().flatten().unwrap_or_default();
+    let mut all = read_file(&context.home.var().join(FILE));
+    if context.aside.is_some() {
+        all.extend(read_file(&path(context)));
+    }
+    all
+}
+
+fn read_file(path: &Path) -> BTreeMap<Digest, Digest> {
+    let bytes = read_limited(path, MAX_BYTES).ok().flatten().unwrap_or_default();
     let text = String::from_utf8(bytes).unwrap_or_default();
     let lines = text.lines().filter_map(|line| {
         let (place, bytes) = line.split_once(' ')?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use astrid_manifest::version::PLATFORM_COMPAT;
@@ -114,9 +115,24 @@ pub struct Context {
     pub platform: Version,
     /// Who runs it, as `name <mail>`: recorded in acknowledgements.
     pub caller: String,
+    /// Where this run keeps what it fetches, so that the home stays as it is: [`Context::looking_only`].
+    pub(crate) aside: Option<PathBuf>,
 }
 
 impl Context {
+    /// The same context for a run that only looks until somebody trusts what it found: what it fetches goes
+    /// into `store` and below `folder`, which are thrown away. The home's own store and caches are read.
+    #[must_use]
+    pub fn looking_only(self, folder: PathBuf, store: Store) -> Self {
+        let store = store.over(&self.store);
+        Self { store, aside: Some(folder), ..self }
+    }
+
+    /// The folder for what may be deleted at any time.
+    pub(crate) fn var(&self) -> PathBuf {
+        self.aside.clone().unwrap_or_else(|| self.home.var())
+    }
+
     /// A context that is online, tells nobody, and fetches four things at once.
     pub fn new(
         home: Home,
@@ -137,6 +153,7 @@ impl Context {
             jobs: NonZeroUsize::MIN.saturating_add(3),
             platform: PLATFORM_COMPAT,
             caller,
+            aside: None,
         }
     }
 }

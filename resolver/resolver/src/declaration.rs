@@ -18,7 +18,7 @@ use crate::error::{Error, Place, Result};
 use crate::gate::DISTRO_SIGNATURE;
 use crate::origin::Origin;
 use crate::source::address::{GitAddress, Named};
-use crate::source::git::{Mirror, Reference, git_cache};
+use crate::source::git::{Mirror, Reference};
 use crate::source::index::{check_plain_file, read_limited};
 use crate::source::signature::{MAX_SIGNATURE_BYTES, too_large};
 
@@ -141,6 +141,15 @@ struct Inner {
     /// Texts of acknowledgements that were fetched with the declaration; those in a folder are read there.
     trust: Vec<(String, String)>,
     warnings: Diagnostics,
+    /// What its file held when the text was changed; nothing while the text is that of the file.
+    edited: Option<Edited>,
+}
+
+/// What was in the file of a declaration whose text was changed and not written yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edited {
+    /// Its bytes; nothing when there was no file.
+    pub(crate) before: Option<String>,
 }
 
 impl Declaration {
@@ -179,12 +188,28 @@ impl Declaration {
     /// # Errors
     /// `Failed` when there is none; `Invalid` with the complaints of the parser.
     pub fn load_home(context: &Context) -> Result<Self> {
+        Self::home(context, None)?
+            .ok_or_else(|| Error::failed("the home has no distro of its own").hint("run `astrid init`"))
+    }
+
+    /// The home's own distro; where there is none yet, the text `empty` in its place, not written anywhere.
+    ///
+    /// # Errors
+    /// `Invalid` with the complaints of the parser.
+    pub fn load_home_or(context: &Context, empty: &str) -> Result<Self> {
+        Self::home(context, Some(empty))?.ok_or_else(|| Error::failed("the home has no distro of its own"))
+    }
+
+    fn home(context: &Context, empty: Option<&str>) -> Result<Option<Self>> {
         let path = context.home.distro();
         let folder = path.parent().unwrap_or(&path).to_owned();
-        let text = read_text(&path, "the home's own Distro.toml")?
-            .ok_or_else(|| Error::failed("the home has no distro of its own").hint("run `astrid init`"))?;
+        let (text, edited) = match (read_text(&path, "the home's own Distro.toml")?, empty) {
+            (Some(text), _) => (text, None),
+            (None, Some(empty)) => (empty.to_owned(), Some(Edited { before: None })),
+            (None, None) => return Ok(None),
+        };
         let lock = read_text(&folder.join(LOCK), LOCK)?;
-        Self::assemble(Pieces {
+        let pieces = Pieces {
             text,
             lock,
             file: MANIFEST.to_owned(),
@@ -194,7 +219,35 @@ impl Declaration {
             endorsements: None,
             bundle: None,
             trust: Vec::new(),
-        })
+        };
+        Self::assemble_edited(pieces, edited).map(Some)
+    }
+
+    /// The declaration with another text, and with another lock when one is given. Neither is written before an
+    /// apply switches to it.
+    ///
+    /// # Errors
+    /// `Invalid` with the complaints of the parser.
+    pub fn edited(&self, text: &str, lock: Option<&Lock>) -> Result<Self> {
+        let own = &self.0;
+        let before = own.edited.clone().unwrap_or_else(|| Edited { before: Some(own.text.clone()) });
+        let pieces = Pieces {
+            text: text.to_owned(),
+            lock: lock.map(Lock::to_toml).or_else(|| own.lock_text.clone()),
+            file: own.file.clone(),
+            base: own.base.clone(),
+            origin: own.origin.clone(),
+            signature: own.signature.clone(),
+            endorsements: own.endorsements.clone(),
+            bundle: None,
+            trust: own.trust.clone(),
+        };
+        Self::assemble_edited(pieces, Some(before))
+    }
+
+    /// What its file held when its text was changed; nothing while they are the same.
+    pub(crate) fn unwritten(&self) -> Option<&Edited> {
+        self.0.edited.as_ref().filter(|edited| edited.before.as_ref() != Some(&self.0.text))
     }
 
     /// Takes a declaration that is part of the program, whose relative sources are below `folder`.
@@ -296,7 +349,7 @@ impl Declaration {
     }
 
     fn load_git(context: &Context, address: &GitAddress, source: &GitSource) -> Result<Self> {
-        let mirror = Mirror::open(&git_cache(context), address)?;
+        let mirror = Mirror::of(context, address)?;
         let reference = Reference::of(source.reference.as_ref());
         let moves = matches!(reference, Reference::Branch(_) | Reference::Head);
         if moves && (address.is_local() || context.network == crate::context::Network::Online) {
@@ -354,6 +407,10 @@ impl Declaration {
     }
 
     fn assemble(pieces: Pieces) -> Result<Self> {
+        Self::assemble_edited(pieces, None)
+    }
+
+    fn assemble_edited(pieces: Pieces, edited: Option<Edited>) -> Result<Self> {
         let parsed = if pieces.origin == Origin::Home {
             Distro::parse_home(&pieces.file, &pieces.text)
         } else {
@@ -385,6 +442,7 @@ impl Declaration {
             bundle: pieces.bundle,
             trust: pieces.trust,
             warnings,
+            edited,
         }));
         declaration.check_sources()?;
         Ok(declaration)

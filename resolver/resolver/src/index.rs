@@ -24,7 +24,7 @@ use crate::fetch::for_each;
 use crate::resolution::Upgrade;
 use crate::solve::{Candidates, Member, Metadata};
 use crate::source::address::{GitAddress, Named};
-use crate::source::git::{Mirror, Reference, git_cache};
+use crate::source::git::{Mirror, Reference};
 use crate::source::index::{Folder, Line, plain_path};
 use crate::source::release::{Client, Release, Repository};
 use crate::source::{Offer, Pin, is_complete};
@@ -42,6 +42,8 @@ pub(crate) struct Entry {
     pub(crate) requirement: Option<Requirement>,
     /// The capsules of a pack that run; nothing means all.
     pub(crate) capsules: Option<Vec<CapsuleName>>,
+    /// The only content that will do.
+    content: Option<Digest>,
     pub(crate) place: Place,
     locked: Option<Locked>,
 }
@@ -113,6 +115,7 @@ impl<'a> Index<'a> {
                         tag: entry.tag.clone(),
                         requirement: entry.version.clone(),
                         capsules: None,
+                        content: None,
                         place: declaration.place(entry.version_at),
                         locked: locked.filter(|_| !upgrade.includes(&member)),
                     },
@@ -129,6 +132,7 @@ impl<'a> Index<'a> {
                     tag: entry.tag.clone(),
                     requirement: entry.version.clone(),
                     capsules: entry.capsules.clone(),
+                    content: entry.content,
                     place: declaration.place(entry.version_at),
                     locked: locked.filter(|_| !upgrade.includes(&member)),
                 },
@@ -244,6 +248,17 @@ impl<'a> Index<'a> {
             ))
             .at(place)
             .hint("the entry and the manifest must say the same name"));
+        }
+        if let Some(pinned) = self.entries.get(member).and_then(|entry| entry.content)
+            && artifact.content() != pinned
+        {
+            return Err(Error::corrupt(format!(
+                "{} is {}, and its entry pins {pinned}",
+                member.words(),
+                artifact.content()
+            ))
+            .at(place)
+            .hint("take `content` out of the entry to follow its source again"));
         }
         if let Some(version) = &offer.version
             && artifact.version() != *version
@@ -364,6 +379,17 @@ impl<'a> Index<'a> {
             return Ok(vec![offer]);
         }
         let single = |pin| vec![Offer { version: None, pin, yanked: false }];
+        if let Some(content) = entry.content
+            && self.has(&content)?
+        {
+            let locked = entry.locked.as_ref().filter(|locked| locked.content == content);
+            return Ok(single(Pin::Locked {
+                content,
+                archive: locked.and_then(|locked| locked.archive),
+                resolved: locked.and_then(|locked| locked.resolved.clone()),
+                signature: locked.and_then(|locked| locked.signature),
+            }));
+        }
         match (&entry.source, self.declaration.base()) {
             (Source::Path(path), Base::Folder(folder)) => Ok(single(Pin::Folder(plain_path(folder, path)?))),
             (Source::Archive(path), Base::Folder(folder)) => Ok(single(Pin::File(plain_path(folder, path)?))),
@@ -404,11 +430,7 @@ impl<'a> Index<'a> {
         if !allowed {
             return Ok(None);
         }
-        let here = match self.context.store.tree(&locked.content) {
-            Ok(tree) => is_complete(&self.context.store, &tree),
-            Err(error) if error.kind() == astrid_store::ErrorKind::Missing => false,
-            Err(error) => return Err(error.into()),
-        };
+        let here = self.has(&locked.content)?;
         let resolved = locked.resolved.as_deref();
         let from = BroughtFrom::new(self.declaration, &entry.source, resolved, locked.archive);
         // That it is here is not enough: only what this home got from there needs not be asked for again.
@@ -426,13 +448,22 @@ impl<'a> Index<'a> {
         // Not here: the commit that was locked, not whatever the tag says today.
         if let (Source::Git(source), Some(commit)) = (&entry.source, &locked.resolved) {
             let address = self.address(source)?;
-            let mirror = Mirror::open(&git_cache(self.context), &address)?;
+            let mirror = Mirror::of(self.context, &address)?;
             let commit = self.resolve_once(&mirror, &Reference::Commit(commit.clone()))?;
             let path = source.path.as_ref().map(SourcePath::joined).unwrap_or_default();
             let pin = Pin::Commit { address, commit, path };
             return Ok(Some(Offer { version: locked.version.clone(), pin, yanked: false }));
         }
         Ok(None)
+    }
+
+    /// Whether every blob of that content is in the store.
+    fn has(&self, content: &Digest) -> Result<bool> {
+        match self.context.store.tree(content) {
+            Ok(tree) => Ok(is_complete(&self.context.store, &tree)),
+            Err(error) if error.kind() == astrid_store::ErrorKind::Missing => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn address(&self, source: &GitSource) -> Result<GitAddress> {
@@ -442,7 +473,7 @@ impl<'a> Index<'a> {
 
     fn ask_git(&self, entry: &Entry, source: &GitSource) -> Result<Vec<Offer>> {
         let address = self.address(source)?;
-        let mirror = Mirror::open(&git_cache(self.context), &address)?;
+        let mirror = Mirror::of(self.context, &address)?;
         let path = source.path.as_ref().map(SourcePath::joined).unwrap_or_default();
         let reference = match (&entry.tag, &source.reference) {
             (Some(tag), _) => Some(Reference::Tag(tag.clone())),

@@ -11,6 +11,7 @@
 //! | [`sealing`] | from a verified fleet to a `.shuttle` |
 //! | [`keyring`] | the keys of a person, and the home's own for receipts |
 //! | [`lock_state`] | whether a lock is fresh, and how two locks differ |
+//! | [`aside`] | from a run that only looked to the home |
 //! | [`artifact`] | what the bytes of a capsule or pack say they are |
 //! | [`context`] | home, store, clock, randomness and network, as parameters |
 //! | [`endorsement`] | keys that name their successors, beside a declaration |
@@ -39,6 +40,7 @@
 
 pub mod apply;
 pub mod artifact;
+pub mod aside;
 mod brought;
 pub mod bundle;
 pub mod context;

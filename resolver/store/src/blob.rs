@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use astrid_authority::Digest;
 
@@ -22,12 +23,20 @@ use crate::writer::WriterLock;
 pub struct Store {
     pub(crate) home: Home,
     pub(crate) disk: Disk,
+    /// Asked for what is not here; never written to.
+    below: Option<Arc<Store>>,
 }
 
 impl Store {
     /// The store of `home`; nothing is created before the first write.
     pub fn new(home: Home, disk: Disk) -> Self {
-        Self { home, disk }
+        Self { home, disk, below: None }
+    }
+
+    /// This store over another one, which is asked for what is not here and never written to.
+    #[must_use]
+    pub fn over(self, below: &Self) -> Self {
+        Self { below: Some(Arc::new(below.clone())), ..self }
     }
 
     /// The home this store is part of.
@@ -48,12 +57,13 @@ impl Store {
 
     /// Whether there is a file for `digest`; its bytes are not looked at.
     pub fn contains(&self, digest: &Digest) -> bool {
-        self.path(digest).is_file()
+        self.path(digest).is_file() || self.below.as_ref().is_some_and(|below| below.contains(digest))
     }
 
     /// The length in bytes of the blob of `digest`, if it is there; its bytes are not looked at.
     pub fn length(&self, digest: &Digest) -> Option<u64> {
-        std::fs::metadata(self.path(digest)).ok().filter(std::fs::Metadata::is_file).map(|found| found.len())
+        let own = std::fs::metadata(self.path(digest)).ok().filter(std::fs::Metadata::is_file);
+        own.map(|found| found.len()).or_else(|| self.below.as_ref()?.length(digest))
     }
 
     /// Keeps `bytes`, durably, and returns their digest; what is there already is not written again.
@@ -93,7 +103,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::MissingBlob`], or [`StoreError::CorruptBlob`] when they are not what the name promises.
     pub fn get(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let bytes = read_optional(&self.path(digest))?.ok_or(StoreError::MissingBlob(*digest))?;
+        let Some(bytes) = read_optional(&self.path(digest))? else {
+            let missing = StoreError::MissingBlob(*digest);
+            return self.below.as_ref().map_or(Err(missing), |below| below.get(digest));
+        };
         let found = Digest::of(&bytes);
         if found == *digest { Ok(bytes) } else { Err(StoreError::CorruptBlob { expected: *digest, found }) }
     }

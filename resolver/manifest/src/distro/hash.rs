@@ -69,6 +69,9 @@ pub fn manifest_hash(distro: &Distro) -> Digest {
             &entry.capsules.as_ref().map_or_else(|| "*".to_owned(), |all| names(all)),
             &names(&entry.depends_on),
         ]));
+        if let Some(pinned) = entry.content {
+            lines.insert(line(&["pack-content", entry.id.as_str(), &pinned.to_string()]));
+        }
     }
     Digest::of_parts(DOMAIN, lines.iter().map(String::as_bytes))
 }

@@ -8,7 +8,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use astrid_authority::{CapsuleName, DistroId, EnvKey, InterfaceId, PackId};
+use astrid_authority::{CapsuleName, Digest, DistroId, EnvKey, InterfaceId, PackId};
 use schemars::JsonSchema;
 use semver::{Version, VersionReq};
 
@@ -251,6 +251,11 @@ pub struct PackEntry {
     pub version: Option<Requirement>,
     /// The tag that is taken.
     pub tag: Option<String>,
+    /// What was asked for when the source was pinned, such as `refs/heads/main`: `packs update` asks it again.
+    pub requested_ref: Option<String>,
+    /// Just this content, whatever the source has now.
+    #[schemars(with = "Option<String>")]
+    pub content: Option<Digest>,
     /// Which of its capsules run; absent means all.
     pub capsules: Option<Vec<CapsuleName>>,
     /// Capsules that start before its own.

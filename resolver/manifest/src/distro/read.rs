@@ -417,6 +417,16 @@ fn pack(context: &Context<'_>, mut table: Table<'_, '_>, names: &mut Names<'_>) 
     let label = id.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
     table.name = format!("pack `{label}`").into();
     let pin = pin(context, &mut table, "pack", &label, names);
+    let requested_ref = table.text("requested-ref").filter(|text| {
+        let known = is_requested_ref(&text.value);
+        if !known {
+            let message = format!("`{}` is no reference", shown(&text.value));
+            let help = "write `HEAD`, `refs/heads/NAME`, `refs/tags/NAME` or a full commit";
+            context.error_help(&text.span, "reference", message, help);
+        }
+        known
+    });
+    let content = table.parse("content", "digest");
     let capsules =
         table.has("capsules").then(|| table.parse_each("capsules", "capsule-name")).or_else(|| {
             table.texts("capsules");
@@ -431,6 +441,8 @@ fn pack(context: &Context<'_>, mut table: Table<'_, '_>, names: &mut Names<'_>) 
         source: pin.source,
         version: pin.version,
         tag: pin.tag,
+        requested_ref: requested_ref.map(|text| text.value.into_owned()),
+        content,
         capsules,
         depends_on,
         keep,
@@ -438,6 +450,13 @@ fn pack(context: &Context<'_>, mut table: Table<'_, '_>, names: &mut Names<'_>) 
         source_at: pin.source_at,
         version_at: pin.version_at,
     })
+}
+
+/// What of a repository may be asked for again: more than may be pinned.
+fn is_requested_ref(text: &str) -> bool {
+    let named = ["refs/heads/", "refs/tags/"].iter().find_map(|start| text.strip_prefix(start));
+    let is_commit = text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    text == "HEAD" || is_commit || named.is_some_and(is_ref_name)
 }
 
 /// `depends-on` names what is there. With packs, only resolution knows every capsule.

@@ -325,3 +325,26 @@ fn other_rules_about_signers_are_denied() {
     }
     refuses(&with_front("[distro.signing]\npubkey = \"ed25519:AAAA\"\n"), "key");
 }
+
+#[test]
+fn what_was_asked_for_and_just_this_content_are_read() {
+    let digest = format!("blake3:{}", "0".repeat(64));
+    let entry = |more: &str| with_front(&format!("[[pack]]\nid = \"p\"\nsource = \"./p\"\n{more}"));
+    for reference in ["HEAD", "refs/heads/a/b", "refs/tags/v1", &"a".repeat(40)] {
+        let distro = accepts(&entry(&format!("requested-ref = \"{reference}\"\ncontent = \"{digest}\"\n")));
+        assert_eq!(distro.packs[0].requested_ref.as_deref(), Some(reference));
+        assert_eq!(distro.packs[0].content.map(|own| own.to_string()), Some(digest.clone()));
+    }
+    let plain = manifest_hash(&accepts(&entry("")));
+    assert_eq!(manifest_hash(&accepts(&entry("requested-ref = \"HEAD\"\n"))), plain);
+    assert_ne!(manifest_hash(&accepts(&entry(&format!("content = \"{digest}\"\n")))), plain);
+}
+
+#[test]
+fn other_references_and_parts_of_a_digest_are_denied() {
+    let entry = |more: &str| with_front(&format!("[[pack]]\nid = \"p\"\nsource = \"./p\"\n{more}"));
+    for reference in ["main", "refs/heads/", "refs/heads/../x", "refs/x", "", &"A".repeat(40), "head"] {
+        refuses(&entry(&format!("requested-ref = \"{reference}\"\n")), "reference");
+    }
+    refuses(&entry("content = \"blake3:0000\"\n"), "digest");
+}

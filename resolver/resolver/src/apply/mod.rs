@@ -13,6 +13,7 @@ use std::time::Duration;
 use astrid_authority::{CapsuleName, Digest, EnvKey};
 use astrid_manifest::subject::Subject;
 use astrid_manifest::trust::AckFile;
+use astrid_store::Disk;
 use astrid_store::generation::{
     Action as MadeBy, CapsuleItem, Configuration as StoredConfiguration, Generation, GenerationNumber,
     Generations, Inventory, MetaInput, PackItem, Part, Setting as StoredSetting,
@@ -302,14 +303,17 @@ impl Run<'_> {
     ) -> Result<(GenerationNumber, Vec<String>)> {
         let generation = self.stage(current)?;
         let number = generation.number();
+        let mut written = Written { disk: self.context.store.disk(), files: Vec::new() };
         let prepared = hooks
             .before_switch(current, &generation)
-            .and_then(|()| self.write_lock_file())
+            .and_then(|()| self.write_declaration(&mut written))
+            .and_then(|()| self.write_lock_file(&mut written))
             .and_then(|()| self.prepare(current, number));
         let switch = match prepared {
             Ok(switch) => switch,
             Err(error) => {
                 hooks.abandoned();
+                written.take_back();
                 return Err(self.undone(number, error));
             }
         };
@@ -321,6 +325,7 @@ impl Run<'_> {
             }
             Err(SwitchError { cause, recovered: Some(_) }) => {
                 hooks.abandoned();
+                written.take_back();
                 return Err(self.undone(number, cause.into()));
             }
             Err(SwitchError { cause, recovered: None }) => {
@@ -499,6 +504,10 @@ impl Run<'_> {
         let (home, disk) = (&self.context.home, self.context.store.disk());
         let mut switch = Switch::new(home, disk, self.writer, Some(to));
         self.place_secrets(&mut switch)?;
+        let declaration = self.applying.wanted.declaration();
+        if declaration.is_home() && declaration.unwritten().is_some() {
+            switch.place(&home.distro(), declaration.text().as_bytes(), 0o600)?;
+        }
         let fleet = Fleet::of_lock(self.applying.wanted.lock(), &self.applying.origin);
         let mut floors = self.floors.clone();
         floors.raise(&self.applying.origin, &fleet, self.trusted.accepted());
@@ -582,20 +591,73 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes the lock beside the declaration, when it is another one and may be written.
-    fn write_lock_file(&self) -> Result<()> {
-        let Some(path) = self.lock_file() else { return Ok(()) };
-        let text = self.applying.wanted.lock().to_toml();
-        if std::fs::read(&path).is_ok_and(|bytes| bytes == text.as_bytes()) {
+    /// Writes the changed text of a declaration into its file, unless somebody else changed that meanwhile.
+    fn write_declaration(&self, written: &mut Written<'_>) -> Result<()> {
+        let declaration = self.applying.wanted.declaration();
+        let (Some(edited), Some(folder)) = (declaration.unwritten(), declaration.folder()) else {
+            return Ok(());
+        };
+        let path = folder.join(crate::declaration::MANIFEST);
+        let found = read(&path)?;
+        if found.as_deref() != edited.before.as_ref().map(String::as_bytes) {
+            return Err(Error::failed(format!("{} was changed meanwhile", path.display()))
+                .hint("nothing was changed by this run; run it again"));
+        }
+        if declaration.is_home() {
+            // The home's own appears with the switch.
             return Ok(());
         }
-        Ok(self.context.store.disk().write_atomic(&path, text.as_bytes(), 0o644)?)
+        written.write(path, found, declaration.text().as_bytes(), 0o644)
+    }
+
+    /// Writes the lock beside the declaration, when it is another one and may be written.
+    fn write_lock_file(&self, written: &mut Written<'_>) -> Result<()> {
+        let Some(path) = self.lock_file() else { return Ok(()) };
+        let text = self.applying.wanted.lock().to_toml();
+        let found = read(&path)?;
+        if found.as_deref() == Some(text.as_bytes()) {
+            return Ok(());
+        }
+        written.write(path, found, text.as_bytes(), 0o644)
     }
 
     fn lock_file(&self) -> Option<PathBuf> {
         let folder: &Path = self.applying.wanted.declaration().folder()?;
         let is_builtin = *self.applying.wanted.declaration().origin() == crate::Origin::Builtin;
         (self.options.write_lock && !is_builtin).then(|| folder.join(crate::declaration::LOCK))
+    }
+}
+
+/// Files beside the declaration that were written before the switch, with what they held.
+struct Written<'a> {
+    disk: &'a Disk,
+    files: Vec<(PathBuf, Option<Vec<u8>>, u32)>,
+}
+
+impl Written<'_> {
+    fn write(&mut self, path: PathBuf, before: Option<Vec<u8>>, bytes: &[u8], mode: u32) -> Result<()> {
+        self.disk.write_atomic(&path, bytes, mode)?;
+        self.files.push((path, before, mode));
+        Ok(())
+    }
+
+    /// The switch did not happen: the files say again what is in force. What can't be taken back stays, and the
+    /// next plan shows it.
+    fn take_back(self) {
+        for (path, before, mode) in self.files.into_iter().rev() {
+            let _ = match before {
+                Some(before) => self.disk.write_atomic(&path, &before, mode),
+                None => self.disk.remove_file(&path),
+            };
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::failed(format!("{} can't be read", path.display())).caused_by(error)),
     }
 }
 

@@ -82,7 +82,7 @@ impl Cache {
     pub(super) fn save(&self, context: &Context) {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(key) = &self.key else { return };
-        if !answers.changed || !context.home.var().is_dir() {
+        if !answers.changed || context.aside.is_some() || !context.home.var().is_dir() {
             return;
         }
         let mut all = read(context, key);

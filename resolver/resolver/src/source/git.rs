@@ -87,8 +87,12 @@ pub struct VersionTag {
 }
 
 /// Where mirrors are: a cache, which may be removed at any time.
-pub(crate) fn git_cache(context: &Context) -> PathBuf {
-    context.home.var().join("cache").join("git")
+fn git_cache(var: &Path) -> PathBuf {
+    var.join("cache").join("git")
+}
+
+fn folder_of(cache: &Path, address: &GitAddress) -> PathBuf {
+    cache.join(Digest::of(address.as_str().as_bytes()).hex())
 }
 
 /// Is given the path of a file, whether it is executable, and its bytes.
@@ -101,12 +105,31 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Opens the mirror of `address` in the home's cache, and creates an empty one when there is none.
+    /// Opens the mirror of `address` that this run uses.
+    ///
+    /// A run that only looks has one of its own, which begins with what the home's knows and shares its objects.
+    ///
+    /// # Errors
+    /// As [`Mirror::open`].
+    pub fn of(context: &Context, address: &GitAddress) -> Result<Self> {
+        let cache = git_cache(&context.var());
+        let own = folder_of(&cache, address);
+        let known = folder_of(&git_cache(&context.home.var()), address);
+        if context.aside.is_some() && !own.exists() && known.join("HEAD").is_file() {
+            drop(Self::open(&cache, address)?);
+            share(&known, &own).map_err(|error| {
+                Error::failed(format!("the cached copy of {address} can't be read")).caused_by(error)
+            })?;
+        }
+        Self::open(&cache, address)
+    }
+
+    /// Opens the mirror of `address` in a cache, and creates an empty one when there is none.
     ///
     /// # Errors
     /// `Failed` when the cache can't be written or is no repository.
     pub fn open(cache: &Path, address: &GitAddress) -> Result<Self> {
-        let folder: PathBuf = cache.join(Digest::of(address.as_str().as_bytes()).hex());
+        let folder = folder_of(cache, address);
         let opened = if folder.join("HEAD").is_file() {
             Repository::open_bare(&folder)
         } else {
@@ -407,6 +430,33 @@ impl Mirror {
         }
         Ok(tree)
     }
+}
+
+/// Gives a mirror the references of another one, and the way to its objects.
+fn share(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut way = from.join("objects").into_os_string().into_encoded_bytes();
+    way.push(b'\n');
+    fs::write(to.join("objects/info/alternates"), way)?;
+    for file in ["HEAD", "packed-refs"] {
+        if from.join(file).is_file() {
+            fs::copy(from.join(file), to.join(file))?;
+        }
+    }
+    copy_folder(&from.join("refs"), &to.join("refs"), MAX_DEPTH)
+}
+
+fn copy_folder(from: &Path, to: &Path, depth: usize) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        } else if kind.is_dir() && depth > 0 {
+            copy_folder(&entry.path(), &to.join(entry.file_name()), depth - 1)?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(PartialEq, Eq)]

@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::solve::Member;
 use crate::source::address::GitAddress;
-use crate::source::git::{Mirror, git_cache};
+use crate::source::git::Mirror;
 use crate::source::index::{Folder, Line, check_plain_file, read_limited};
 use crate::source::release::{Asset, Client, MAX_ARCHIVE_BYTES};
 
@@ -142,7 +142,7 @@ impl Pin {
                 } else {
                     format!("{path}/{}", signature::INSIDE)
                 };
-                let found = Mirror::open(&git_cache(context), address)?.file(commit, &inside)?;
+                let found = Mirror::of(context, address)?.file(commit, &inside)?;
                 let signature = signature::keep(batch, found.as_deref(), None)?;
                 Ok(Brought { tree, archive: None, resolved: Some(commit.clone()), signature })
             }
@@ -239,7 +239,7 @@ fn bring_commit(
     path: &str,
     batch: &Batch<'_>,
 ) -> Result<Tree> {
-    let mirror = Mirror::open(&git_cache(context), address)?;
+    let mirror = Mirror::of(context, address)?;
     let filter = match member {
         Member::Pack(_) => Filter::All,
         Member::Capsule(_) => {

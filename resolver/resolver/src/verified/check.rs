@@ -168,7 +168,7 @@ fn unchanged(context: &Context, declaration: &Declaration, lock: &Lock) -> Resul
     };
     let found = for_each(threads_for(&context.store, pinned.len()), &pinned, compare);
     // The cache only saves time: when it can't be written, the next run is slower.
-    if context.home.var().is_dir() {
+    if context.aside.is_none() && context.home.var().is_dir() {
         let _ = cache.save(context.store.disk(), &path);
     }
     Ok(found?.into_iter().collect())

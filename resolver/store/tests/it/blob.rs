@@ -37,6 +37,20 @@ fn the_same_bytes_are_one_blob_that_is_not_rewritten() {
 }
 
 #[test]
+fn a_store_over_another_reads_both_and_writes_one() {
+    let (below, above) = (Scene::new(), Scene::new());
+    let known = below.store().put(b"known").unwrap();
+    let store = above.store().over(&below.store());
+    assert!(store.contains(&known) && store.length(&known) == Some(5));
+    assert_eq!(store.get(&known).unwrap(), b"known");
+    store.put(b"known").unwrap();
+    let own = store.put(b"new").unwrap();
+    assert_eq!(names(&below), [known.hex()]);
+    assert_eq!(names(&above), [own.hex()]);
+    assert!(store.get(&Digest::of(b"nobody has it")).is_err());
+}
+
+#[test]
 fn a_store_without_a_home_is_empty_and_stays_so() {
     let scene = Scene::new();
     assert!(!scene.store().contains(&Digest::of(b"abc")));
