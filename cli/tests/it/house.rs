@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "astrid-resolver",
         ],
     ),
+    ("astrid-executor", &["astrid-authority", "astrid-manifest"]),
     (
         "astrid",
         &[
@@ -39,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "astrid-manifest",
             "astrid-store",
             "astrid-build",
+            "astrid-executor",
             "astrid-resolver",
             "astrid-host",
             "astrid-daemon",
@@ -153,6 +155,7 @@ fn only_the_command_line_prints() {
         "runtime/host/src",
         "runtime/kernel/src",
         "runtime/daemon/src",
+        "runtime/executor/src",
         "resolver/manifest/src",
         "resolver/store/src",
         "resolver/build/src",
