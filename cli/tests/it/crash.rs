@@ -76,6 +76,7 @@ fn fault_at_every_write(env: &TestEnv, run: &[&str], after: u64, fault: &str, fa
         let ran = env.run(run).variable(fault, write.to_string()).go();
         if ran.code == 0 {
             assert_eq!(generation(&status(env)), after);
+            assert_eq!(env.home("trust/pins.toml").exists(), env.work("Distro.sigstore.json").exists());
             break;
         }
         assert!(failed(&ran), "write {write}\n{}", ran.shown());
@@ -88,6 +89,8 @@ fn fault_at_every_write(env: &TestEnv, run: &[&str], after: u64, fault: &str, fa
         let repaired = status(env);
         assert_eq!(generation(&repaired), after, "write {write}: {repaired}");
         assert_eq!(repaired["sync"], "in-sync", "write {write}: {repaired}");
+        env.ok(&["verify", "--fleet"]);
+        assert_eq!(env.home("trust/pins.toml").exists(), env.work("Distro.sigstore.json").exists());
     }
     assert!(faults > 10, "only {faults} writes were met: the fault port is not wired");
 }
@@ -97,7 +100,7 @@ fn first(env: &TestEnv) {
     env.ok(&["lock"]);
 }
 
-/// Another version of the capsule, and a pack that is served from a folder.
+/// Another version of the capsule, a pack that is served from a folder, and the first signature.
 fn update(env: &TestEnv) {
     env.demo();
     env.write("p/pack.yaml", PACK);
@@ -107,6 +110,8 @@ fn update(env: &TestEnv) {
         "\n[[capsule]]\nname = \"notes\"\nsource = \"./notes\"\nversion = \"1.1.0\"\n\n[[pack]]\nid = \"p\"\nsource = \"./p\"\nversion = \"1.0.0\"\n",
     );
     env.ok(&["lock"]);
+    env.ok(&["keypair", "generate"]);
+    env.ok(&["sign", ".", "--key", "default"]);
 }
 
 const PACK: &str =

@@ -68,6 +68,9 @@ pub struct ReceiptDistro {
     /// Which commit of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// Who signed it.
+    #[serde(default)]
+    pub signer: Signer,
 }
 
 /// A capsule or pack that was applied, and what was verified about it.
@@ -99,7 +102,7 @@ impl Receipt {
     fn new(
         generation: GenerationNumber,
         meta: &MetaInput,
-        lock: &Lock,
+        (lock, signer): (&Lock, &Signer),
         policy: Digest,
         configuration: Digest,
     ) -> Self {
@@ -141,6 +144,7 @@ impl Receipt {
                 version: lock.distro.version.clone(),
                 origin: meta.origin.clone(),
                 commit: meta.commit.clone(),
+                signer: signer.clone(),
             },
             policy,
             configuration,
@@ -150,15 +154,15 @@ impl Receipt {
     }
 }
 
-/// Signs what was written of a generation so far, with the home's own key for receipts.
+/// Signs what was written of a generation so far, with the home's own key for receipts; `signer` signed its distro.
 pub(crate) fn sign(
     context: &Context,
     staged: &StagedGeneration,
     meta: &MetaInput,
-    lock: &Lock,
+    (lock, signer): (&Lock, &Signer),
     (policy, configuration): (Digest, Digest),
 ) -> Result<String> {
-    let receipt = Receipt::new(staged.number(), meta, lock, policy, configuration);
+    let receipt = Receipt::new(staged.number(), meta, (lock, signer), policy, configuration);
     let predicate = serde_json::to_value(&receipt)
         .map_err(|error| Error::failed("the receipt can't be written").caused_by(error))?;
     let files = staged.files()?;

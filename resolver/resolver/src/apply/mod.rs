@@ -5,6 +5,7 @@
 //! before it, and everything of the home's appears in the same flip.
 
 mod record;
+mod rules;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,18 +23,18 @@ use astrid_store::journal::{Recovered, Switch, SwitchError, recover};
 use astrid_store::writer::WriterLock;
 
 use crate::context::Context;
-use crate::endorsement::endorsements;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history;
 use crate::observed::{Current, Damage, Depth, check_content};
-use crate::plan::{Authorities, AuthorityOf, Fleet, Nonce, PlanDocument};
-use crate::proposal::{HomeTrust, binding};
+use crate::plan::{Authorities, AuthorityOf, Fleet, Nonce};
+use crate::proposal::binding;
 use crate::secrets::{Binding, SecretName, SecretStore};
 use crate::trust::{Floors, Pins, Revocations, TrustedPlan};
 use crate::variables::{Configuration, Setting};
 use crate::verified::VerifiedFleet;
 
 pub use record::Outcome;
+use rules::{check_base, check_pin, check_rules};
 
 /// Runs what has to happen after trust and before the switch, such as lifecycle hooks in the sandbox.
 ///
@@ -195,58 +196,6 @@ pub fn apply(
     }
 }
 
-fn check_base(planned: Option<crate::plan::document::Base>, current: Option<&Generation>) -> Result<()> {
-    let found = match current {
-        Some(generation) => Some((generation.number().get(), generation.digest()?)),
-        None => None,
-    };
-    if planned.map(|base| (base.generation, base.digest)) == found {
-        return Ok(());
-    }
-    let at = found.map_or("no generation".to_owned(), |(number, _)| format!("generation {number}"));
-    Err(Error::failed(format!("the home is at {at} by now, and the plan was made for another"))
-        .hint("run the command again"))
-}
-
-/// Reads the home's rules again, now that nobody else may write: while a person was asked, another
-/// command may have tightened them, and what it recorded must not be written over.
-fn check_rules(context: &Context, planned: Digest, applying: &Applying) -> Result<HomeTrust> {
-    let trust = HomeTrust::read(context)?;
-    let policy = trust.effective_policy(
-        &applying.wanted.declaration().distro().policy,
-        &applying.origin,
-        &applying.wanted.proof().signer,
-    );
-    let changed = |kind, what: &str| {
-        Err(Error::new(kind, format!("{what} since the plan was made")).hint("run the command again"))
-    };
-    if policy.digest() != planned {
-        return changed(ErrorKind::Policy, "the policy was changed");
-    }
-    if trust.revocations != applying.revocations {
-        return changed(ErrorKind::TrustRequired, "trust was taken back");
-    }
-    if trust.floors != applying.floors {
-        return changed(ErrorKind::Failed, "another fleet was applied");
-    }
-    if trust.pins != applying.pins {
-        return changed(ErrorKind::Signature, "the pins of who signs were changed");
-    }
-    Ok(trust)
-}
-
-/// A distro that stands against its pin is applied only when the plan said so, and somebody let it through.
-fn check_pin(pins: &Pins, wanted: &VerifiedFleet, document: &PlanDocument) -> Result<()> {
-    let declaration = wanted.declaration();
-    let id = &declaration.distro().header.id;
-    let standing = pins.check(id, &wanted.proof().signer, &endorsements(declaration)?);
-    let confirmed = standing.confirmation(false).is_some_and(|own| document.confirm.contains(&own));
-    match standing.refusal(id) {
-        Some(refusal) if !confirmed => Err(refusal),
-        _ => Ok(()),
-    }
-}
-
 struct Run<'a> {
     context: &'a Context,
     trusted: &'a TrustedPlan,
@@ -392,7 +341,8 @@ impl Run<'_> {
         };
         let policy = self.trusted.plan().document().policy;
         let digests = (policy, configuration.keyed_digest(secrets.key()));
-        let receipt = crate::receipt::sign(self.context, &staged, &meta, wanted.lock(), digests)?;
+        let signed = (wanted.lock(), &wanted.proof().signer);
+        let receipt = crate::receipt::sign(self.context, &staged, &meta, signed, digests)?;
         staged.write(Part::Receipt, receipt.as_bytes())?;
         Ok(staged.publish(meta)?)
     }
