@@ -32,7 +32,7 @@ pub use capability::Capabilities;
 pub use ceiling::{Ceiling, DenyRule};
 pub use digest::Digest;
 pub use grant::{Grant, GrantKind};
-pub use name::{CapsuleName, DistroId, EnvKey, InterfaceId, PackId, PrincipalId};
+pub use name::{ActionId, CapsuleName, DistroId, EnvKey, InterfaceId, PackId, PrincipalId};
 pub use permission::{Permission, PermissionId};
 pub use set::{AuthorityDiff, AuthoritySet, Widening};
 pub use topic::{Topic, TopicPattern};

@@ -109,6 +109,10 @@ fn kebab(text: &str) -> bool {
     starts_lower(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
+fn snake(text: &str) -> bool {
+    starts_lower(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 name! {
     /// The name of a capsule in a distro and in its own manifest.
     CapsuleName, "capsule name", "^[a-z][a-z0-9-]*$",
@@ -125,7 +129,7 @@ name! {
     /// The id of a pack.
     PackId, "pack id", "^[a-z][a-z0-9_]*$",
     "a lowercase letter, then lowercase letters, digits and `_`",
-    |text| starts_lower(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    snake
 }
 
 name! {
@@ -136,6 +140,25 @@ name! {
         let mut bytes = text.bytes();
         bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+    }
+}
+
+name! {
+    /// The id of an executor or orchestrator: the id of its pack, a dot, and its own name.
+    ActionId, "component id", "^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$",
+    "`pack.name`, both a lowercase letter, then lowercase letters, digits and `_`",
+    |text| text.split_once('.').is_some_and(|(pack, name)| snake(pack) && snake(name))
+}
+
+impl ActionId {
+    /// The id of the pack that it belongs to.
+    pub fn pack(&self) -> &str {
+        self.0.split_once('.').map_or("", |(pack, _)| pack)
+    }
+
+    /// Its name within the pack.
+    pub fn local(&self) -> &str {
+        self.0.split_once('.').map_or("", |(_, name)| name)
     }
 }
 
@@ -172,6 +195,8 @@ mod tests {
     fn kinds_accept_their_own() {
         assert!("fs".parse::<CapsuleName>().is_ok());
         assert!("media_tools".parse::<PackId>().is_ok());
+        let id: ActionId = "media_tools.cut_2".parse().unwrap();
+        assert_eq!((id.pack(), id.local()), ("media_tools", "cut_2"));
         assert!("astrid:session".parse::<InterfaceId>().is_ok());
         assert!("OPENAI_API_KEY".parse::<EnvKey>().is_ok());
         assert!("ci-bot".parse::<PrincipalId>().is_ok());
@@ -183,6 +208,9 @@ mod tests {
             assert!(text.parse::<CapsuleName>().is_err(), "{text:?}");
         }
         assert!("a-b".parse::<PackId>().is_err());
+        for text in ["a", "a.", ".b", "a.b.c", "A.b", "a.b-c", "a .b"] {
+            assert!(text.parse::<ActionId>().is_err(), "{text:?}");
+        }
         for text in ["session", ":x", "a:", "Astrid:session", "a:b:c"] {
             assert!(text.parse::<InterfaceId>().is_err(), "{text:?}");
         }

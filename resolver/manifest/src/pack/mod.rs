@@ -2,7 +2,15 @@
 //!
 //! What it declares under `permissions` is disclosed to people and enforced by nobody.
 
+pub mod action;
+mod around;
+pub mod contents;
+pub mod element;
+pub mod executor;
+pub mod extensions;
+pub mod orchestrator;
 mod read;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +21,14 @@ use schemars::JsonSchema;
 use semver::Version;
 use serde::Serialize;
 
+pub use action::Action;
+pub use contents::Contents;
+pub use element::Element;
+pub use executor::Executor;
+pub use extensions::Extensions;
+pub use orchestrator::Orchestrator;
 pub(crate) use read::permissions as read_permissions;
+pub use summary::TrustSummary;
 
 use crate::diagnostic::{Diagnostics, Parsed, Position};
 use crate::source::SourcePath;
@@ -65,7 +80,7 @@ pub struct PackManifest {
     /// What it needs.
     #[schemars(default)]
     pub dependencies: Dependencies,
-    /// What it adds to the platform's vocabulary; not interpreted here.
+    /// What it adds to the platform's vocabulary.
     #[schemars(default)]
     pub extensions: Extensions,
     /// Words to find it by.
@@ -208,24 +223,6 @@ pub struct PackDependency {
     pub requirement: Option<Requirement>,
     /// Where it is written.
     pub at: Position,
-}
-
-/// `extensions`: closed at the top, open below.
-#[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Extensions {
-    /// Of generation.
-    pub generation: Option<serde_json::Value>,
-    /// Of elements.
-    pub elements: Option<serde_json::Value>,
-    /// Of the timeline.
-    pub timeline: Option<serde_json::Value>,
-    /// Schemas.
-    pub schemas: Option<serde_json::Value>,
-    /// Artifact types.
-    pub artifact_types: Option<serde_json::Value>,
-    /// Rendering.
-    pub rendering: Option<serde_json::Value>,
 }
 
 /// How far a pack is.

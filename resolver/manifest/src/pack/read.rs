@@ -1,12 +1,15 @@
 //! From the text of a pack's manifest to a [`PackManifest`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use astrid_authority::{EnvKey, PackId, Permission, PermissionId};
 
+use super::action::read::indexed;
+use super::extensions::{self, ElementKind};
 use super::{
-    Agent, Alias, Content, Dependencies, Extensions, PackDependency, PackManifest, PackSecret,
-    SCHEMA_VERSION, Status, Visibility,
+    Agent, Alias, Content, Dependencies, PackDependency, PackManifest, PackSecret, SCHEMA_VERSION, Status,
+    Visibility,
 };
 use crate::diagnostic::{Diagnostics, Parsed};
 use crate::distro::keyword;
@@ -17,33 +20,61 @@ use crate::version::Requirement;
 
 pub(super) fn parse(file: &str, text: &str) -> Result<Parsed<PackManifest>, Diagnostics> {
     let context = Context::new(file, text, MAX_FILE_BYTES)?;
-    let pack = crate::document::yaml::parse(&context)
-        .and_then(|node| Table::new(&context, node, "the manifest"))
-        .and_then(|table| manifest(&context, table));
-    context.finish(pack)
+    let read = read(&context);
+    context.finish(read.and_then(|read| read.manifest))
 }
 
-fn manifest(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<PackManifest> {
+/// A manifest as far as it could be read, and the places that checks across files need.
+pub(super) struct Read {
+    /// The manifest, unless something in it could not be read.
+    pub(super) manifest: Option<PackManifest>,
+    pub(super) id: Option<PackId>,
+    pub(super) content: Content,
+    pub(super) kinds: Vec<ElementKind>,
+    /// Where each folder of `content` is named.
+    pub(super) content_spans: BTreeMap<&'static str, Range<usize>>,
+    /// Files that `docs` names, with their places.
+    pub(super) docs: Vec<(String, Range<usize>)>,
+    /// The aliases, with the places of the other name and of the real one.
+    pub(super) aliases: Vec<(Alias, Range<usize>, Range<usize>)>,
+}
+
+/// Reads a manifest.
+pub(super) fn read(context: &Context<'_>) -> Option<Read> {
+    let node = crate::document::yaml::parse(context)?;
+    Some(manifest(context, Table::new(context, node, "the manifest")?))
+}
+
+fn manifest(context: &Context<'_>, mut table: Table<'_, '_>) -> Read {
     let schema_version = schema_version(context, &mut table);
     let at = table.key_span("id").map_or_else(|| table.position(), |span| context.position(span.start));
-    let id: Option<PackId> = table.needed("id", "pack-id");
+    let id_text = table.needed_text("id");
+    let id: Option<PackId> = id_text.as_ref().and_then(|text| context.parse_text(text, "id", "pack-id"));
     let name = table.needed_text("name");
     let version = table.needed_text("version");
     if let Some(blank) = version.as_ref().filter(|text| text.value.trim().is_empty()) {
         context.error(&blank.span, "wrong-value", "`version` is blank");
     }
-    let parts = table.table("content").map(|below| parts(context, below)).unwrap_or_default();
-    let docs = table.take("docs").map(|node| object(context, node, "docs")).unwrap_or_default();
+    let (parts, content_spans) =
+        table.table("content").map(|below| folders(context, below)).unwrap_or_default();
+    let docs_node = table.take("docs");
+    let doc_files = docs_node.as_ref().map(documents).unwrap_or_default();
+    let docs = docs_node.map(|node| object(context, node, "docs")).unwrap_or_default();
     let agent = table.table("agent").map(agent).unwrap_or_default();
     let metadata = table.take("metadata").map(|node| object(context, node, "metadata")).unwrap_or_default();
-    let aliases = table.tables("aliases").into_iter().filter_map(|below| alias(context, below)).collect();
+    let aliases: Vec<_> = indexed(&mut table, "aliases", "aliases")
+        .into_iter()
+        .filter_map(|below| alias(context, below))
+        .collect();
     let permissions = table.take("permissions").map(|node| permissions(context, node)).unwrap_or_default();
     let secrets = table.take("secrets").map(|node| secrets(context, node)).unwrap_or_default();
     let dependencies = table
         .table("dependencies")
         .map(|below| dependencies(context, below, id.as_ref()))
         .unwrap_or_default();
-    let extensions = table.table("extensions").map(extensions).unwrap_or_default();
+    let extensions =
+        table.table("extensions").map(|below| extensions::read(context, below)).unwrap_or_default();
+    let kinds = extensions.element_kinds().to_vec();
     let status = keyword(
         &mut table,
         "status",
@@ -84,37 +115,50 @@ fn manifest(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<PackManif
     let capabilities = table.strings("capabilities");
     let astrid_version = table.string("astrid_version").unwrap_or_default();
     table.finish(Unknown::Error);
-    Some(PackManifest {
-        schema_version: schema_version?,
-        id: id?,
-        name: name?.value.into_owned(),
-        version: version?.value.into_owned(),
-        description,
-        content: parts,
-        docs: docs.into_iter().collect(),
-        agent,
-        metadata,
-        aliases,
-        permissions,
-        secrets,
-        dependencies,
-        extensions,
-        keywords,
-        capabilities,
-        astrid_version,
-        status: status.unwrap_or_default(),
-        visibility: visibility.unwrap_or_default(),
-        origin,
-        install_tier,
-        pack_type,
-        domain,
-        stability,
-        support,
-        at,
-    })
+    let manifest = schema_version.zip(id.clone()).zip(name).zip(version).map(
+        |(((schema_version, id), name), version)| PackManifest {
+            schema_version,
+            id,
+            name: name.value.into_owned(),
+            version: version.value.into_owned(),
+            description,
+            content: parts.clone(),
+            docs: docs.into_iter().collect(),
+            agent,
+            metadata,
+            aliases: aliases.iter().map(|(alias, _, _)| alias.clone()).collect(),
+            permissions,
+            secrets,
+            dependencies,
+            extensions,
+            keywords,
+            capabilities,
+            astrid_version,
+            status: status.unwrap_or_default(),
+            visibility: visibility.unwrap_or_default(),
+            origin,
+            install_tier,
+            pack_type,
+            domain,
+            stability,
+            support,
+            at,
+        },
+    );
+    Read { manifest, id, content: parts, kinds, content_spans, docs: doc_files, aliases }
 }
 
-fn schema_version(context: &Context<'_>, table: &mut Table<'_, '_>) -> Option<u32> {
+/// The files that `docs` names: its values that are strings.
+fn documents(node: &Node<'_>) -> Vec<(String, Range<usize>)> {
+    let Value::Table(entries) = &node.value else { return Vec::new() };
+    let text = |node: &Node<'_>| match &node.value {
+        Value::String(path) => Some((path.to_string(), node.span.clone())),
+        _ => None,
+    };
+    entries.iter().filter_map(|(_, node)| text(node)).collect()
+}
+
+pub(super) fn schema_version(context: &Context<'_>, table: &mut Table<'_, '_>) -> Option<u32> {
     if !table.has("schema_version") {
         table.missing("schema_version");
     }
@@ -144,7 +188,11 @@ fn word(table: &mut Table<'_, '_>, key: &'static str, words: &[&str]) -> Option<
     Some(text.value.into_owned())
 }
 
-fn object(context: &Context<'_>, node: Node<'_>, key: &str) -> serde_json::Map<String, serde_json::Value> {
+pub(super) fn object(
+    context: &Context<'_>,
+    node: Node<'_>,
+    key: &str,
+) -> serde_json::Map<String, serde_json::Value> {
     let span = node.span.clone();
     if let serde_json::Value::Object(map) = to_json(node) {
         map
@@ -154,7 +202,11 @@ fn object(context: &Context<'_>, node: Node<'_>, key: &str) -> serde_json::Map<S
     }
 }
 
-fn parts(context: &Context<'_>, mut table: Table<'_, '_>) -> Content {
+/// The folders of `content`, and where each is named.
+type Folders = (Content, BTreeMap<&'static str, Range<usize>>);
+
+fn folders(context: &Context<'_>, mut table: Table<'_, '_>) -> Folders {
+    let mut spans = BTreeMap::new();
     let mut folder = |key: &'static str| {
         let text = table.text(key)?;
         let inside = SourcePath::parse(&text.value).ok().filter(|path| !path.is_absolute());
@@ -162,6 +214,7 @@ fn parts(context: &Context<'_>, mut table: Table<'_, '_>) -> Content {
             let message = format!("`content.{key}` must be a folder below the pack, without `..`");
             context.error(&text.span, "path", message);
         }
+        spans.insert(key, text.span);
         inside
     };
     let parts = Content {
@@ -174,7 +227,7 @@ fn parts(context: &Context<'_>, mut table: Table<'_, '_>) -> Content {
         capsules: folder("capsules"),
     };
     table.finish(Unknown::Warn);
-    parts
+    (parts, spans)
 }
 
 fn agent(mut table: Table<'_, '_>) -> Agent {
@@ -194,10 +247,10 @@ fn is_qualified(text: &str) -> bool {
     segments.len() >= 2 && segments.iter().all(|segment| segment.parse::<PackId>().is_ok())
 }
 
-fn alias(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Alias> {
+fn alias(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<(Alias, Range<usize>, Range<usize>)> {
     let kind = table.needed_text("kind");
     if let Some(text) = &kind
-        && !matches!(text.value.as_ref(), "executor" | "orchestrator" | "renderer" | "planner" | "finalizer")
+        && !matches!(text.value.as_ref(), "executor" | "orchestrator")
     {
         context.error(&text.span, "wrong-value", "`kind` must be executor or orchestrator");
     }
@@ -206,19 +259,22 @@ fn alias(context: &Context<'_>, mut table: Table<'_, '_>) -> Option<Alias> {
         if !is_qualified(&text.value) {
             context.error(&text.span, "qualified-id", format!("`{key}` must be an id such as `pack.name`"));
         }
-        Some(text.value.into_owned())
+        Some(text)
     };
     let (alias, canonical_id) = (id("alias"), id("canonical_id"));
     let deprecated = table.flag("deprecated");
     let deprecation_message = table.string("deprecation_message");
     table.finish(Unknown::Error);
-    Some(Alias {
+    let (alias, canonical_id) = (alias?, canonical_id?);
+    let spans = (alias.span, canonical_id.span);
+    let read = Alias {
         kind: kind?.value.into_owned(),
-        alias: alias?,
-        canonical_id: canonical_id?,
+        alias: alias.value.into_owned(),
+        canonical_id: canonical_id.value.into_owned(),
         deprecated,
         deprecation_message,
-    })
+    };
+    Some((read, spans.0, spans.1))
 }
 
 /// Reads an array of permissions, each with its reason, each id once.
@@ -273,10 +329,12 @@ fn permission(context: &Context<'_>, mut table: Table<'_, '_>, before: &[Permiss
 }
 
 /// Reads secrets: an array of tables, or the old table with `required`.
-fn secrets(context: &Context<'_>, node: Node<'_>) -> Vec<PackSecret> {
+pub(super) fn secrets(context: &Context<'_>, node: Node<'_>) -> Vec<PackSecret> {
     let items = match node.value {
         Value::Array(items) => items,
         Value::Table(_) => {
+            let help = "write `secrets: [{name: API_KEY, required: true}]`".to_owned();
+            context.warn(&node.span, "old-form", "`secrets` is written in its old form", Some(help));
             let Some(mut table) = Table::new(context, node, "`secrets`") else { return Vec::new() };
             let names: Vec<EnvKey> = table.parse_each("required", "secret-name");
             table.finish(Unknown::Error);
@@ -343,18 +401,4 @@ fn dependencies(context: &Context<'_>, mut table: Table<'_, '_>, own: Option<&Pa
     }
     table.finish(Unknown::Error);
     Dependencies { python, npm, system, packs: packs.into_values().collect() }
-}
-
-fn extensions(mut table: Table<'_, '_>) -> Extensions {
-    let mut open = |key: &'static str| table.take(key).map(to_json);
-    let extensions = Extensions {
-        generation: open("generation"),
-        elements: open("elements"),
-        timeline: open("timeline"),
-        schemas: open("schemas"),
-        artifact_types: open("artifact_types"),
-        rendering: open("rendering"),
-    };
-    table.finish(Unknown::Error);
-    extensions
 }

@@ -116,7 +116,7 @@ fn pack() {
     same(&asked, "the manifest", file, None, &[]);
     for (table, definition) in [
         ("`content`", "Content"),
-        ("`aliases`", "Alias"),
+        ("`aliases[0]`", "Alias"),
         ("`permissions[0]`", "Permission"),
         ("`secrets[0]`", "PackSecret"),
         ("`dependencies`", "Dependencies"),
