@@ -32,6 +32,7 @@
 //! | [`proposal`] | from a verified fleet and a home to a plan |
 //! | [`saved_plan`] | a plan as a file, applied once |
 //! | [`apply`] | from a trusted plan to a generation |
+//! | [`mod@discover`] | what packs are around, and what they offer and disclose |
 //! | [`receipt`] | what a generation is made of, signed by its home |
 //! | [`rollback`] | back to an earlier generation |
 //! | [`history`] | what was switched, when and by whom |
@@ -45,6 +46,7 @@ mod brought;
 pub mod bundle;
 pub mod context;
 pub mod declaration;
+pub mod discover;
 pub mod drift;
 pub mod endorsement;
 pub mod error;
