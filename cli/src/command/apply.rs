@@ -106,6 +106,7 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
         acks_of_repository: job.consent.acks.is_some(),
         allow_empty: job.consent.allow_empty,
         look: Depth::Bytes,
+        returning: &[],
     };
     let proposal = fleet::proposal(session, context, &fleet, &asked)?;
     if let Some(saved) = &job.saved {

@@ -5,12 +5,15 @@ use std::path::Path;
 
 use astrid_authority::{Digest, PrincipalId};
 use astrid_manifest::Subject;
+use astrid_manifest::trust::Ack;
 use astrid_resolver::lock_state::Selection;
 use astrid_resolver::observed::Depth;
 use astrid_resolver::proposal::{Options, Proposal, propose};
 use astrid_resolver::resolution::{LockMode, Request, Upgrade};
 use astrid_resolver::verified::{Freshness, VerifiedFleet, verified};
 use astrid_resolver::{Context, Declaration, Origin, Target, variables};
+
+use astrid_store::GenerationNumber;
 
 use crate::args::VariableArgs;
 use crate::exit::{Failure, Kind};
@@ -140,6 +143,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) acks_of_repository: bool,
     pub(crate) allow_empty: bool,
     pub(crate) look: Depth,
+    /// Acknowledgements of earlier generations, for what goes back to how it was then.
+    pub(crate) returning: &'a [(GenerationNumber, Vec<Ack>)],
 }
 
 /// Plans, and tells what people should know.
@@ -165,6 +170,7 @@ pub(crate) fn proposal(
             principal: &principal,
             acks_of_repository: asked.acks_of_repository,
             builtin: &builtin,
+            returning: asked.returning,
             allow_empty: asked.allow_empty,
             tool: env!("CARGO_PKG_VERSION"),
             look: Some(asked.look),

@@ -32,6 +32,7 @@ pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Outcome {
         acks_of_repository: false,
         allow_empty: false,
         look: Depth::Presence,
+        returning: &[],
     };
     let proposal = fleet::proposal(session, &context, &fleet, &asked)?;
     let document = proposal.plan.document();

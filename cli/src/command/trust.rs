@@ -53,6 +53,7 @@ fn planned(
         acks_of_repository,
         allow_empty: true,
         look: Depth::Presence,
+        returning: &[],
     };
     let proposal = fleet::proposal(session, context, &fleet, &asked)?;
     let mut document = proposal.plan.document().clone();

@@ -456,7 +456,8 @@ fn git_ref(text: &str, allow_branch: bool) -> Result<GitRef, SourceError> {
 }
 
 /// The rules of git for the name of a tag or branch.
-pub(crate) fn is_ref_name(name: &str) -> bool {
+#[must_use]
+pub fn is_ref_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 255
         && !name.starts_with(['-', '/'])

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use astrid_authority::{CapsuleName, Digest};
 use astrid_manifest::capsule::{CapsuleManifest, Strictness};
 use astrid_manifest::component::{self, EffectiveAuthority, effective_authority};
+use astrid_manifest::pack::contents::{Contents, Files};
 use astrid_manifest::pack::{self, PackManifest};
 use astrid_manifest::source::SourcePath;
 use astrid_store::read::Filter;
@@ -49,6 +50,8 @@ pub struct PackArtifact {
     pub content: Digest,
     /// What it says about itself.
     pub manifest: PackManifest,
+    /// All that its manifests say; every rule about them holds.
+    pub contents: Contents,
     /// Its capsules, by name.
     pub capsules: BTreeMap<CapsuleName, CapsuleArtifact>,
     /// What the manifests' parsers warn about.
@@ -153,13 +156,13 @@ impl PackArtifact {
     /// As [`CapsuleArtifact::read`].
     pub fn read(batch: &Batch<'_>, tree: &Tree, what: &str) -> Result<Self> {
         let store = batch.store();
-        let entry = pack::FILE_NAMES.iter().find_map(|name| tree.get(name)).ok_or_else(|| {
-            Error::invalid(format!("{what} has no pack.yaml")).hint("check the source's path")
-        })?;
-        let text = text(store, entry, what)?;
-        let parsed = PackManifest::parse(&format!("{what}/{}", entry.path), &text)?;
-        let manifest = parsed.value;
-        let mut warnings: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
+        if pack::FILE_NAMES.iter().all(|name| tree.get(name).is_none()) {
+            return Err(Error::invalid(format!("{what} has no pack.yaml")).hint("check the source's path"));
+        }
+        let parsed = Contents::read(&Listed { store, tree, what })?;
+        let (contents, mut warnings) = (parsed.value, Vec::new());
+        warnings.extend(parsed.warnings.iter().map(ToString::to_string));
+        let manifest = contents.manifest.clone();
         let mut capsules = BTreeMap::new();
         if let Some(folder) = &manifest.content.capsules {
             for (name, entries) in by_folder(tree, &folder.joined())? {
@@ -175,7 +178,7 @@ impl PackArtifact {
                 capsules.insert(capsule.manifest.package.name.clone(), capsule);
             }
         }
-        Ok(Self { content: tree.digest(), manifest, capsules, warnings })
+        Ok(Self { content: tree.digest(), manifest, contents, capsules, warnings })
     }
 
     /// The digest over its permissions and the authority of those of its capsules that run.
@@ -275,6 +278,31 @@ impl Artifact {
                 })
             }
         }
+    }
+}
+
+/// The files of a pack whose bytes are in a store.
+struct Listed<'a> {
+    store: &'a Store,
+    tree: &'a Tree,
+    what: &'a str,
+}
+
+impl Files for Listed<'_> {
+    fn paths(&self) -> Vec<String> {
+        self.tree.entries().iter().map(|entry| entry.path.as_str().to_owned()).collect()
+    }
+
+    fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        self.store.get(&self.tree.get(path)?.blob).ok()
+    }
+
+    fn length(&self, path: &str) -> Option<u64> {
+        self.tree.get(path).map(|entry| entry.length)
+    }
+
+    fn shown(&self, path: &str) -> String {
+        format!("{}/{path}", self.what)
     }
 }
 

@@ -34,6 +34,7 @@
 //! | [`apply`] | from a trusted plan to a generation |
 //! | [`mod@discover`] | what packs are around, and what they offer and disclose |
 //! | [`receipt`] | what a generation is made of, signed by its home |
+//! | [`pack`] | where a pack is, which are installed, and what they were before |
 //! | [`rollback`] | back to an earlier generation |
 //! | [`history`] | what was switched, when and by whom |
 
@@ -60,6 +61,7 @@ pub mod keyring;
 pub mod lock_state;
 pub mod observed;
 pub mod origin;
+pub mod pack;
 pub mod plan;
 pub mod policy;
 pub mod progress;

@@ -320,12 +320,14 @@ pub(crate) fn observe_knowing(
         switch_cut_short: astrid_store::journal::is_pending(&context.home),
         ..Observed::default()
     };
+    // What is there is there in the home, wherever this run keeps what it fetches.
+    let store = &Store::new(context.home.clone(), context.store.disk().clone());
     let artifacts = &current.facts.fleet.artifacts;
     let contents: Vec<_> = artifacts.iter().map(|(subject, artifact)| (subject, artifact.content)).collect();
-    let damages = for_each(threads_for(&context.store, contents.len()), &contents, |(_, content)| {
+    let damages = for_each(threads_for(store, contents.len()), &contents, |(_, content)| {
         Ok(match known.get(content) {
-            Some(tree) if depth == Depth::Presence => check_tree(&context.store, tree, depth),
-            _ => check_content(&context.store, content, depth),
+            Some(tree) if depth == Depth::Presence => check_tree(store, tree, depth),
+            _ => check_content(store, content, depth),
         })
     })?;
     for ((subject, _), damage) in contents.into_iter().zip(damages) {
@@ -338,7 +340,7 @@ pub(crate) fn observe_knowing(
         if observed.damaged.contains_key(&subject) {
             continue;
         }
-        if let Some(damage) = check_pack(context, &pack.id, &pack.content, depth) {
+        if let Some(damage) = check_pack(&context.home, store, &pack.id, &pack.content, depth) {
             observed.damaged.insert(subject, damage);
         }
     }
@@ -433,24 +435,25 @@ fn damage_of(error: &astrid_store::StoreError) -> Damage {
 
 /// A pack is served from a folder, through a link of the packs root.
 pub(crate) fn check_pack(
-    context: &Context,
+    home: &Home,
+    store: &Store,
     id: &PackId,
     tree_digest: &Digest,
     depth: Depth,
 ) -> Option<Damage> {
-    let link = std::fs::read_link(context.home.pack_active(id)).ok();
+    let link = std::fs::read_link(home.pack_active(id)).ok();
     match link {
         None => return Some(Damage::Missing("its link in the packs folder is gone".to_owned())),
-        Some(target) if target != context.home.pack_active_target(id) => {
+        Some(target) if target != home.pack_active_target(id) => {
             return Some(Damage::Changed("its link in the packs folder leads elsewhere".to_owned()));
         }
         Some(_) => {}
     }
-    let folder = context.store.served_tree(tree_digest);
+    let folder = store.served_tree(tree_digest);
     if !folder.is_dir() {
         return Some(Damage::Missing("its folder is gone".to_owned()));
     }
-    let tree = context.store.tree(tree_digest).ok()?;
+    let tree = store.tree(tree_digest).ok()?;
     for entry in tree.entries() {
         let path = folder.join(entry.path.as_str());
         let well = match depth {

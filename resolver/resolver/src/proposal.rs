@@ -10,7 +10,8 @@ use astrid_manifest::lock::Lock;
 use astrid_manifest::policy::{Belief, HomePolicy, Policy};
 use astrid_manifest::signer::Signer;
 use astrid_manifest::subject::Subject;
-use astrid_manifest::trust::AckFile;
+use astrid_manifest::trust::{Ack, AckFile};
+use astrid_store::GenerationNumber;
 use astrid_store::home::SecretScope;
 
 use crate::apply::ProposalParts;
@@ -45,6 +46,8 @@ pub struct Options<'a> {
     pub acks_of_repository: bool,
     /// Contents whose acknowledgement is part of the program.
     pub builtin: &'a [(Subject, Digest)],
+    /// Acknowledgements of earlier generations, for what goes back to how it was then.
+    pub returning: &'a [(GenerationNumber, Vec<Ack>)],
     /// `--allow-empty`.
     pub allow_empty: bool,
     /// The version of the program.
@@ -357,9 +360,17 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         _ => BTreeMap::new(),
     };
     let of_repository = wanted.declaration().acknowledgements()?;
-    let acknowledgements = trust
-        .acknowledgements(context, &origin, of_repository.clone(), &wanted.proof().signer, false)
-        .with_builtin(options.builtin.iter().cloned());
+    let extended = |acknowledgements: Acknowledgements| {
+        let all = acknowledgements.with_builtin(options.builtin.iter().cloned());
+        options.returning.iter().fold(all, |all, (number, acks)| all.with_generation(number.get(), acks))
+    };
+    let acknowledgements = extended(trust.acknowledgements(
+        context,
+        &origin,
+        of_repository.clone(),
+        &wanted.proof().signer,
+        false,
+    ));
     let mut nonce = [0; 16];
     context
         .entropy
@@ -417,9 +428,7 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
     // What the flag of this run lets count is no part of the plan that others review.
     // The flag speaks of the folder that somebody reviewed: what was fetched counts by belief only.
     let acknowledgements = if options.acks_of_repository && !wanted.declaration().origin().is_fetched() {
-        trust
-            .acknowledgements(context, &origin, of_repository, &wanted.proof().signer, true)
-            .with_builtin(options.builtin.iter().cloned())
+        extended(trust.acknowledgements(context, &origin, of_repository, &wanted.proof().signer, true))
     } else {
         acknowledgements
     };

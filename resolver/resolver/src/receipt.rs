@@ -274,7 +274,9 @@ pub fn prove(context: &Context, key: Option<PublicKey>) -> Result<Proof> {
         let served = generation.served(&pack.id).ok();
         if served != Some(pack.content) {
             differences.push(format!("pack:{}: its link in the generation leads elsewhere", pack.id));
-        } else if let Some(damage) = check_pack(context, &pack.id, &pack.content, Depth::Bytes) {
+        } else if let Some(damage) =
+            check_pack(&context.home, &context.store, &pack.id, &pack.content, Depth::Bytes)
+        {
             differences.push(format!("pack:{}: {}", pack.id, damage.as_words()));
         }
     }
@@ -283,6 +285,28 @@ pub fn prove(context: &Context, key: Option<PublicKey>) -> Result<Proof> {
     }
     let files = statement.subject.into_iter().map(|subject| subject.name).collect();
     Ok(Proof { receipt, key, files, lock, digest: generation.digest()? })
+}
+
+/// What the receipt of a generation is over, once its signature by this home was checked.
+#[derive(Debug)]
+pub(crate) struct Signed(Statement);
+
+impl Signed {
+    /// Whether a file of the generation with these bytes was signed.
+    pub(crate) fn is_over(&self, name: &str, bytes: &[u8]) -> bool {
+        let digests = Digests::of(bytes);
+        self.0.subject.iter().any(|subject| subject.name == name && subject.names(&digests))
+    }
+}
+
+/// Checks the signature of a generation's receipt, without looking at the files that it is over.
+///
+/// # Errors
+/// 83 when there is no receipt, or this home did not sign it.
+pub(crate) fn signed(context: &Context, generation: &Generation) -> Result<Signed> {
+    let key = receipt_public_key(&context.home)?
+        .ok_or_else(|| forged(generation.number(), "this home has no key of receipts"))?;
+    Ok(Signed(open(generation, &key)?.0))
 }
 
 /// The statement and the predicate of a generation's receipt, once its signature was checked.

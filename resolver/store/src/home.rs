@@ -231,6 +231,11 @@ impl Home {
         self.root.join("etc/overrides.toml")
     }
 
+    /// `revisions/`: what packs were before, kept for them when they were uninstalled.
+    pub fn kept_revisions(&self) -> PathBuf {
+        self.root.join("revisions")
+    }
+
     /// `keys/`.
     pub fn keys(&self) -> PathBuf {
         self.root.join("keys")

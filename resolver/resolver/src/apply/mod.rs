@@ -34,6 +34,7 @@ use crate::variables::{Configuration, Setting};
 use crate::verified::VerifiedFleet;
 
 pub use record::Outcome;
+pub(crate) use record::{NO_SANDBOX_WARNING_VERSION, trust_block};
 use rules::{check_base, check_pin, check_rules};
 
 /// Runs what has to happen after trust and before the switch, such as lifecycle hooks in the sandbox.
@@ -315,19 +316,20 @@ impl Run<'_> {
         staged.write_inventory(&self.inventory())?;
         let configuration = self.configuration()?;
         staged.write_configuration(&configuration, secrets.key())?;
-        for pack in &wanted.lock().packs {
-            let tree = store.tree(&pack.content)?;
+        for pack in wanted.packs() {
+            let locked = pack.locked();
+            let tree = store.tree(&locked.content)?;
             // A folder that is there already may have been written to since it was made.
             store.repair_served_tree(&tree, self.writer)?;
             let record = record::install_record(&record::Facts {
                 context: self.context,
-                locked: pack,
+                pack,
+                declaration: wanted.declaration(),
                 tree: &tree,
-                origin: &self.applying.origin,
                 trusted: self.trusted,
                 before: current,
             })?;
-            staged.add_pack(&pack.id, &pack.content, &record)?;
+            staged.add_pack(&locked.id, &locked.content, &record)?;
         }
         let meta = MetaInput {
             parent: current.map(Generation::number),

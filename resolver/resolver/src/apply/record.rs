@@ -1,202 +1,218 @@
 //! `install.json`: the durable record of what was trusted when a pack was installed.
 //!
-//! It lies outside of the pack's own tree, so that a pack can't write its own record, and it switches
-//! together with the generation.
+//! It lies outside of the pack's own tree, so that a pack can't ship or replace its own record by being
+//! installed, and it switches together with the generation. The receipt of the generation is over its bytes.
 
-use std::collections::BTreeSet;
-
-use astrid_manifest::lock::LockedPack;
-use astrid_manifest::pack::{FILE_NAMES, PackManifest};
-use astrid_manifest::source::Source;
+use astrid_authority::PackId;
+use astrid_manifest::pack::TrustSummary;
+use astrid_manifest::pack::summary::TRUST;
+use astrid_manifest::source::{GitRef, Source};
 use astrid_manifest::subject::Subject;
-use astrid_store::generation::Generation;
+use astrid_provenance::statement::Digests;
+use astrid_store::generation::{Generation, GenerationNumber, Generations};
 use astrid_store::tree::Tree;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
+use crate::declaration::Declaration;
 use crate::error::{Error, Result};
+use crate::origin::Origin;
 use crate::plan::document::Evidence;
 use crate::trust::TrustedPlan;
+use crate::verified::VerifiedPack;
 
 /// The version of the warning that executors run without a sandbox.
-const NO_SANDBOX_WARNING_VERSION: u32 = 1;
+pub(crate) const NO_SANDBOX_WARNING_VERSION: u32 = 1;
+
+/// The trust block, as records hold it.
+pub(crate) fn trust_block() -> Value {
+    json!(TRUST)
+}
 
 /// How a pack came to be trusted, and by whom, as the record says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// `interactive`, `cli_flag`, `acknowledgement`, `builtin` or `generation`.
-    pub method: &'static str,
+    /// `interactive`, `cli_flag`, `acknowledgement` or `builtin`.
+    pub method: String,
     /// `cli`, or the file that holds the acknowledgement.
     pub actor: String,
-}
-
-impl From<&Evidence> for Outcome {
-    fn from(evidence: &Evidence) -> Self {
-        let (method, actor) = match evidence {
-            Evidence::Prompt => ("interactive", "cli".to_owned()),
-            Evidence::Flag => ("cli_flag", "cli".to_owned()),
-            Evidence::File(name) => ("acknowledgement", name.clone()),
-            Evidence::Builtin => ("builtin", "cli".to_owned()),
-            Evidence::Generation(number) => ("generation", format!("generation {number}")),
-        };
-        Self { method, actor }
-    }
+    /// When it was acknowledged.
+    pub at: String,
 }
 
 /// What a record is made from.
 pub(super) struct Facts<'a> {
     pub(super) context: &'a Context,
-    pub(super) locked: &'a LockedPack,
+    pub(super) pack: VerifiedPack<'a>,
+    pub(super) declaration: &'a Declaration,
     pub(super) tree: &'a Tree,
-    pub(super) origin: &'a str,
     pub(super) trusted: &'a TrustedPlan,
     pub(super) before: Option<&'a Generation>,
 }
 
+/// Where a pack really comes from, however the declaration writes it.
+struct Place {
+    kind: &'static str,
+    path: String,
+    git_url: Option<String>,
+    commit: Option<String>,
+    requested: Option<String>,
+}
+
 /// The bytes of `install.json`.
 pub(super) fn install_record(facts: &Facts<'_>) -> Result<Vec<u8>> {
-    let locked = facts.locked;
+    let locked = facts.pack.locked();
     let id = &locked.id;
-    let (manifest, manifest_digest) = read_manifest(facts)?;
-    let now = facts.context.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let contents = &facts.pack.artifact()?.contents;
+    let manifest = &contents.manifest;
+    let now = seconds(facts.context.clock.now());
     let subject = Subject::Pack(id.clone());
     let evidence = facts.trusted.evidence().iter().find(|(own, _)| *own == subject).map(|(_, own)| own);
-    let previous = previous_record(facts)?;
+    let previous = facts.before.and_then(|before| record_of(before, id));
     let kept = |field: &str| previous.as_ref().and_then(|record| record.get(field)).cloned();
     // A pack that did not change was trusted when it was installed, and that is when the record says.
-    let (method, actor, acknowledged) = match evidence.map(Outcome::from) {
-        Some(outcome) => (json!(outcome.method), json!(outcome.actor), json!(now)),
-        None => (
-            kept("trust_method").unwrap_or(Value::Null),
-            kept("trust_actor").unwrap_or(Value::Null),
-            kept("trust_acknowledged_at").unwrap_or(Value::Null),
-        ),
+    let outcome = match evidence {
+        Some(evidence) => outcome(facts, evidence, &now),
+        None => recorded(previous.as_ref()).ok_or_else(|| {
+            Error::corrupt(format!("how pack `{id}` came to be trusted is not recorded any more"))
+                .hint("take it out of Distro.toml, apply, and install it again")
+        })?,
     };
-    let is_git = matches!(locked.source, Source::Git(_)) || facts.origin.starts_with("git+");
+    let revision = json!(locked.content.to_string());
+    let changed = kept("revision").filter(|before| *before != revision);
+    let place = place(facts);
+    let summary = TrustSummary::of(contents).from_source(&place.path);
     let record = json!({
         "pack_id": id,
         "name": manifest.name,
         "version": manifest.version,
         "schema_version": manifest.schema_version,
-        "source_path": locked.source.to_string(),
-        "source_type": if is_git { "git" } else { "local" },
-        "git_url": git_url(&locked.source),
-        "commit_sha": locked.commit,
-        "requested_ref": requested(&locked.source),
-        "trust_tier": if is_git { "git" } else { "local" },
+        "source_path": place.path,
+        "source_type": place.kind,
+        "git_url": place.git_url,
+        "commit_sha": place.commit,
+        "requested_ref": place.requested,
+        "trust_tier": place.kind,
         "installed_at": if evidence.is_some() { json!(now) } else { kept("installed_at").unwrap_or(json!(now)) },
-        "revision": locked.content.to_string(),
-        "previous_active_revision": kept("revision").filter(|_| evidence.is_some()),
+        "revision": revision,
+        "previous_active_revision": changed.or_else(|| kept("previous_active_revision")),
         "install_root": facts.context.home.pack_active(id).display().to_string(),
         "active": true,
-        "manifest_digest": manifest_digest.to_string(),
-        "content_digest": locked.content.to_string(),
-        "authority_digest": locked.authority.to_string(),
+        "manifest_digest": manifest_digest(facts, &contents.manifest_file)?,
+        "content_digest": locked.content,
+        "authority_digest": locked.authority,
         "signer": locked.signer,
-        "component_inventory": inventory(&manifest, facts.tree),
-        "entrypoints": entrypoints(&manifest),
-        "declared_secrets": secrets(&manifest),
-        "dependencies": dependencies(&manifest),
+        "provenance": locked.provenance,
+        "component_inventory": summary.component_counts,
+        "entrypoints": summary.entrypoints,
+        "declared_secrets": summary.declared_secrets,
+        "dependencies": summary.dependencies,
         "astrid_version": manifest.astrid_version,
         "last_validation_time": now,
-        "trust_summary": {
-            "pack_id": id,
-            "name": manifest.name,
-            "version": manifest.version,
-            "permissions": manifest.permissions,
-            "trust": {
-                "sandbox": "none",
-                "runs_with_user_process_permissions": true,
-                "permission_enforcement": "disclosure_only",
-            },
-        },
-        "trust_acknowledged_at": acknowledged,
-        "trust_method": method,
-        "trust_actor": actor,
-        "no_sandbox_warning_version": NO_SANDBOX_WARNING_VERSION,
         "permissions_accepted": manifest.permissions,
+        "trust_summary": summary,
+        "trust_acknowledged_at": outcome.at,
+        "trust_method": outcome.method,
+        "trust_actor": outcome.actor,
+        "no_sandbox_warning_version": NO_SANDBOX_WARNING_VERSION,
     });
     crate::plan::to_canonical_json(&record).map_err(|error| {
         Error::failed(format!("the record of pack `{id}` can't be written")).caused_by(error)
     })
 }
 
-fn read_manifest(facts: &Facts<'_>) -> Result<(PackManifest, astrid_authority::Digest)> {
-    let found = FILE_NAMES.iter().find_map(|name| facts.tree.get(name).map(|entry| (*name, entry)));
-    let id = &facts.locked.id;
-    let (name, entry) = found.ok_or_else(|| Error::invalid(format!("pack `{id}` has no pack.yaml")))?;
-    let bytes = facts.context.store.get(&entry.blob)?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| Error::invalid(format!("pack `{id}`: {name} is not UTF-8")))?;
-    let manifest = PackManifest::parse(name, &text).map_err(Error::from)?.value;
-    Ok((manifest, entry.blob))
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn previous_record(facts: &Facts<'_>) -> Result<Option<Map<String, Value>>> {
-    let Some(before) = facts.before else { return Ok(None) };
-    let bytes = before.record(&facts.locked.id)?;
-    // A damaged record of before must not stop a good one from being written.
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
-}
-
-fn git_url(source: &Source) -> Option<String> {
-    match source {
-        Source::Git(git) => Some(git.url.clone()),
-        _ => None,
-    }
-}
-
-fn requested(source: &Source) -> Option<String> {
-    match source {
-        Source::Git(git) => git.reference.as_ref().map(ToString::to_string),
-        _ => None,
-    }
-}
-
-/// How many components of each kind the pack holds: the folders directly below each content folder.
-fn inventory(manifest: &PackManifest, tree: &Tree) -> Value {
-    let count = |folder: &Option<astrid_manifest::source::SourcePath>| {
-        let Some(folder) = folder.as_ref().map(astrid_manifest::source::SourcePath::joined) else { return 0 };
-        let names: BTreeSet<&str> = tree
-            .under(&folder)
-            .filter_map(|entry| {
-                entry.path.as_str().strip_prefix(folder.as_str())?.strip_prefix('/')?.split_once('/')
-            })
-            .map(|(name, _)| name)
-            .collect();
-        names.len()
+/// How it was trusted now. What goes back to how it was before was trusted then, and the record of then says how.
+fn outcome(facts: &Facts<'_>, evidence: &Evidence, now: &str) -> Outcome {
+    let (method, actor) = match evidence {
+        Evidence::Prompt => ("interactive", "cli".to_owned()),
+        Evidence::Flag => ("cli_flag", "cli".to_owned()),
+        Evidence::File(name) => ("acknowledgement", name.clone()),
+        Evidence::Builtin => ("builtin", "cli".to_owned()),
+        Evidence::Generation(number) => {
+            if let Some(then) = of_generation(facts, *number) {
+                return then;
+            }
+            ("generation", format!("generation {number}"))
+        }
     };
-    json!({
-        "executors": count(&manifest.content.executors),
-        "orchestrators": count(&manifest.content.orchestrators),
-        "elements": count(&manifest.content.elements),
-        "capsules": count(&manifest.content.capsules),
+    Outcome { method: method.to_owned(), actor, at: now.to_owned() }
+}
+
+fn of_generation(facts: &Facts<'_>, number: u64) -> Option<Outcome> {
+    let generations = Generations::new(facts.context.home.clone(), facts.context.store.disk().clone());
+    let generation = generations.open(GenerationNumber::new(number)?).ok()?;
+    recorded(record_of(&generation, &facts.pack.locked().id).as_ref())
+}
+
+fn recorded(record: Option<&Map<String, Value>>) -> Option<Outcome> {
+    let text = |field: &str| record?.get(field)?.as_str().map(str::to_owned);
+    Some(Outcome {
+        method: text("trust_method")?,
+        actor: text("trust_actor")?,
+        at: text("trust_acknowledged_at")?,
     })
 }
 
-fn entrypoints(manifest: &PackManifest) -> &[String] {
-    if manifest.agent.normal_entrypoints.is_empty() {
-        &manifest.agent.entrypoints
-    } else {
-        &manifest.agent.normal_entrypoints
-    }
+fn record_of(generation: &Generation, id: &PackId) -> Option<Map<String, Value>> {
+    // A damaged record of before must not stop a good one from being written.
+    serde_json::from_slice(&generation.record(id).ok()??).ok()
 }
 
-fn secrets(manifest: &PackManifest) -> Vec<String> {
-    let text = |secret: &astrid_manifest::pack::PackSecret| {
-        let need = if secret.required { "required" } else { "optional" };
-        match &secret.description {
-            Some(description) => format!("{} ({need}): {description}", secret.name),
-            None => format!("{} ({need})", secret.name),
+/// The SHA-256 of the manifest's file alone, in hexadecimal, for who has tools for that.
+fn manifest_digest(facts: &Facts<'_>, file: &str) -> Result<String> {
+    let id = &facts.pack.locked().id;
+    let entry = facts.tree.get(file).ok_or_else(|| Error::invalid(format!("pack `{id}` has no {file}")))?;
+    let bytes = facts.context.store.get(&entry.blob)?;
+    Ok(Digests::of(&bytes).sha256().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn place(facts: &Facts<'_>) -> Place {
+    let locked = facts.pack.locked();
+    let declaration = facts.declaration;
+    let entry = declaration.distro().pack(locked.id.as_str());
+    let requested = entry.and_then(|entry| entry.requested_ref.clone());
+    let tag = entry.and_then(|entry| entry.tag.clone()).map(|tag| format!("refs/tags/{tag}"));
+    match (&locked.source, declaration.origin()) {
+        (Source::Git(git), _) => {
+            let reference = git.reference.as_ref().map(|reference| match reference {
+                GitRef::Tag(tag) => format!("refs/tags/{tag}"),
+                GitRef::Commit(_) | GitRef::Branch(_) => reference.to_string(),
+            });
+            Place {
+                kind: "git",
+                path: git.url.clone(),
+                git_url: Some(git.url.clone()),
+                commit: locked.commit.clone(),
+                requested: requested.or(tag).or(reference),
+            }
         }
-    };
-    manifest.secrets.iter().map(text).collect()
-}
-
-fn dependencies(manifest: &PackManifest) -> Vec<String> {
-    let own = &manifest.dependencies;
-    let kinds = [("python", &own.python), ("npm", &own.npm), ("system", &own.system)];
-    let named =
-        kinds.into_iter().flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind}:{name}")));
-    named.chain(own.packs.iter().map(|pack| format!("pack:{}", pack.id))).collect()
+        // A folder of a repository that the distro itself was fetched from.
+        (source, Origin::Git { address, commit, requested, .. }) if source.is_path() => Place {
+            kind: "git",
+            path: address.to_string(),
+            git_url: Some(address.to_string()),
+            commit: Some(commit.clone()),
+            requested: Some(requested.clone()),
+        },
+        (source, _) => {
+            let folder = declaration.folder();
+            let path = match (source, folder) {
+                (Source::Path(path) | Source::Archive(path), Some(folder)) => {
+                    path.under(folder).display().to_string()
+                }
+                _ => source.to_string(),
+            };
+            let kind = match source {
+                Source::Index { .. } => "index",
+                Source::Release { .. } => "release",
+                Source::Path(_) | Source::Archive(_) | Source::Git(_) => "local",
+            };
+            Place { kind, path, git_url: None, commit: None, requested: None }
+        }
+    }
 }

@@ -199,6 +199,7 @@ fn proposal(world: &World, fleet: VerifiedFleet, acks_of_repository: bool) -> Re
         principal: &PrincipalId::default_user(),
         acks_of_repository,
         builtin: &[],
+        returning: &[],
         allow_empty: false,
         tool: "0.1.0",
         look: None,

@@ -136,6 +136,7 @@ impl Machine {
             principal: &PrincipalId::default_user(),
             acks_of_repository: self.acks_of_repository,
             builtin: &self.builtin,
+            returning: &[],
             allow_empty: self.allow_empty,
             tool: "0.1.0",
             look: self.look,
