@@ -1,6 +1,7 @@
 //! JSON Schemas of the files, for editors. They are made from the types, and never decide anything.
 
 mod capsule;
+mod component;
 #[cfg(test)]
 mod tests;
 
@@ -79,8 +80,11 @@ pub fn all() -> Vec<NamedSchema> {
     vec![
         NamedSchema::of::<capsule::CapsuleFile>("capsule.schema.json", "Capsule.toml"),
         NamedSchema::of::<Distro>("distro.schema.json", "Distro.toml"),
+        NamedSchema::of::<component::ElementFile>("element.schema.json", "element.yaml"),
+        NamedSchema::of::<component::ExecutorFile>("executor.schema.json", "executor.yaml"),
         NamedSchema::of::<HomePolicy>("home-policy.schema.json", "etc/policy.toml"),
         NamedSchema::of::<Lock>("lock.schema.json", "Distro.lock"),
+        NamedSchema::of::<component::OrchestratorFile>("orchestrator.schema.json", "orchestrator.yaml"),
         NamedSchema::of::<PackManifest>("pack.schema.json", "pack.yaml"),
         NamedSchema::of::<AckFile>("trust.schema.json", "trust/*.toml"),
     ]

@@ -110,7 +110,8 @@ fn capsule() {
 
 #[test]
 fn pack() {
-    let text = "{schema_version: 1, id: a, name: A, version: x, content: {}, agent: {}, aliases: [{}], permissions: [{}], secrets: [{}], dependencies: {}, extensions: {}}";
+    let text = "{schema_version: 1, id: a, name: A, version: x, content: {}, agent: {}, aliases: [{}], permissions: [{}], secrets: [{}], dependencies: {}, \
+        extensions: {generation: {backends: [{}], features: [{}]}, elements: {kinds: [{}]}, timeline: {kinds: [{}]}}}";
     let asked = asked_for(|| drop(crate::PackManifest::parse("pack.yaml", text)));
     let file = "pack.schema.json";
     same(&asked, "the manifest", file, None, &[]);
@@ -121,8 +122,86 @@ fn pack() {
         ("`secrets[0]`", "PackSecret"),
         ("`dependencies`", "Dependencies"),
         ("`extensions`", "Extensions"),
+        ("`generation`", "Generation"),
+        ("`generation.backends[0]`", "Backend"),
+        ("`features[0]`", "Feature"),
+        ("`elements`", "ElementKinds"),
+        ("`elements.kinds[0]`", "ElementKind"),
+        ("`timeline`", "Timeline"),
+        ("`timeline.kinds[0]`", "TimelineKind"),
     ] {
         same(&asked, table, file, Some(definition), &[]);
+    }
+}
+
+const ACTION: &str = "schema_version: 1, id: a.b, name: B, version: x, inputs: [{}], outputs: [{}], cache: {}, isolation: {}, secrets: [{}], docs: {}";
+
+#[test]
+fn executor() {
+    let file = "executor.schema.json";
+    let text = format!("{{{ACTION}, command: {{argv: [x], input_args: [{{}}]}}}}");
+    let asked = asked_for(|| drop(crate::pack::Executor::parse("executor.yaml", &text)));
+    for (table, definition) in [
+        ("the manifest", "ExecutorTable"),
+        ("`command`", "CommandTable"),
+        ("`command.input_args[0]`", "InputArgTable"),
+        ("`inputs[0]`", "InputTable"),
+        ("`outputs[0]`", "OutputTable"),
+        ("`cache`", "Cache"),
+        ("`isolation`", "Isolation"),
+        ("`secrets[0]`", "PackSecret"),
+        ("`docs`", "Docs"),
+    ] {
+        same(&asked, table, file, Some(definition), &[]);
+    }
+    let several = asked_for(|| drop(crate::pack::Executor::parse("executor.yaml", "executors: [{}]")));
+    same(&several, "the manifest", file, Some("ExecutorList"), &[]);
+    same(&several, "`executors[0]`", file, Some("ExecutorTable"), &[]);
+    // Every runtime is asked for `type` and `kind`, and has one of them.
+    for (runtime, definition, other) in [
+        ("type: python-cli", "PythonCliTable", "kind"),
+        ("kind: python", "PythonTable", "type"),
+        ("kind: command", "CommandRuntimeTable", "type"),
+        ("type: command", "OldCommandRuntimeTable", "kind"),
+    ] {
+        let text = format!("{{{ACTION}, runtime: {{{runtime}}}}}");
+        let asked = asked_for(|| drop(crate::pack::Executor::parse("executor.yaml", &text)));
+        same(&asked, "`runtime`", file, Some(definition), &[other]);
+    }
+}
+
+#[test]
+fn orchestrator() {
+    let file = "orchestrator.schema.json";
+    let text =
+        format!("{{{ACTION}, runtime: {{kind: command, command: {{argv: [x], input_args: [{{}}]}}}}}}");
+    let asked = asked_for(|| drop(crate::pack::Orchestrator::parse("orchestrator.yaml", &text)));
+    for (table, definition) in [
+        ("the manifest", None),
+        ("`runtime`", Some("CommandRuntimeTable")),
+        ("`command`", Some("CommandTable")),
+        ("`inputs[0]`", Some("InputTable")),
+        ("`outputs[0]`", Some("OutputTable")),
+        ("`isolation`", Some("Isolation")),
+    ] {
+        same(&asked, table, file, definition, if table == "`runtime`" { &["type"] } else { &[] });
+    }
+}
+
+#[test]
+fn element() {
+    let file = "element.schema.json";
+    let text = "{schema_version: 1, id: a, kind: effect, pack_id: p, metadata: {}, schema: {}, defaults: {}, dependencies: {}, inputs: [{}], outputs: [{}], runtime: {}, docs: {}}";
+    let asked = asked_for(|| drop(crate::pack::Element::parse("element.yaml", text)));
+    for (table, definition) in [
+        ("the manifest", None),
+        ("`dependencies`", Some("ElementDependencies")),
+        ("`inputs[0]`", Some("InputTable")),
+        ("`outputs[0]`", Some("OutputTable")),
+        ("`runtime`", Some("AdapterTable")),
+        ("`docs`", Some("Docs")),
+    ] {
+        same(&asked, table, file, definition, &[]);
     }
 }
 

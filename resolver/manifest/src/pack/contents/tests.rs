@@ -1,1 +1,610 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::pack::TrustSummary;
+use crate::pack::executor::{CacheMode, IsolationMode, OutputMode, PortKind, Runtime};
+
+const PACK: &str = "schema_version: 1\nid: media_tools\nname: Media tools\nversion: 1.4.0\n";
+const HEAD: &str = "schema_version: 1\nname: N\nversion: 0.1.0\ndescription: d\n";
+
+/// A pack with these files; `pack.yaml` is the head and what is given.
+fn pack(more: &str, files: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
+    let mut all: BTreeMap<String, Vec<u8>> =
+        files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+    all.insert("pack.yaml".to_owned(), format!("{PACK}{more}").into_bytes());
+    all
+}
+
+fn executor(more: &str) -> String {
+    format!("{HEAD}id: media_tools.cut\n{more}")
+}
+
+/// A pack with one executor that has these lines.
+fn with_executor(more: &str) -> BTreeMap<String, Vec<u8>> {
+    pack(
+        "content: {executors: executors}\n",
+        &[("executors/cut/executor.yaml", &executor(more)), ("executors/cut/run.py", "")],
+    )
+}
+
+#[track_caller]
+fn accepts(files: &BTreeMap<String, Vec<u8>>) -> Parsed<Contents> {
+    Contents::read(files).unwrap_or_else(|complaints| panic!("{}", complaints.render(false)))
+}
+
+#[track_caller]
+fn refuses(files: &BTreeMap<String, Vec<u8>>, rule: &str, file: &str) -> Diagnostic {
+    let complaints = Contents::read(files).expect_err("it was taken");
+    let found = complaints.iter().find(|one| one.rule == rule && one.file == file);
+    found.unwrap_or_else(|| panic!("no `{rule}` about {file} in\n{complaints}")).clone()
+}
+
+#[track_caller]
+fn warns(files: &BTreeMap<String, Vec<u8>>, rule: &str) -> Diagnostic {
+    let warnings = accepts(files).warnings;
+    let found = warnings.iter().find(|one| one.rule == rule);
+    found.unwrap_or_else(|| panic!("no `{rule}` in\n{warnings}")).clone()
+}
+
+const CLI: &str = "runtime: {type: python-cli, entrypoint: run.py}\n";
+
+#[test]
+fn a_whole_executor_is_read() {
+    let files = with_executor(
+        "kind: built_in\nruntime: {kind: command, command: {argv: [python3, run.py, '{film}'], cwd: '{out}', env: {A: b}, input_args: [{input: film, flag: --film, before: null}]}}\n\
+         inputs:\n  - {name: film, type: file}\n  - {name: speed, type: number, required: false, default: 1.5, placeholder: rate}\n\
+         outputs:\n  - {name: cut, type: file, mode: create, path_template: '{out}/cut.mp4'}\n\
+         cache: {mode: none, sentinels: [a], per_brief: true}\nisolation: {mode: in_process, binaries: [ffmpeg], network: true, env_passthrough: [LANG]}\n\
+         secrets: [{name: API_KEY, required: true, description: for the server}]\nmetadata: {a: 1}\nconditions: [x]\ngraph: {}\n",
+    );
+    let contents = accepts(&files).value;
+    let placed = contents.executors.values().next().unwrap();
+    let executor = &placed.item;
+    assert_eq!(
+        (placed.folder.as_str(), placed.file.as_str()),
+        ("executors/cut", "executors/cut/executor.yaml")
+    );
+    assert_eq!(executor.inputs[1].kind, PortKind::Number);
+    assert!(executor.inputs[0].required && !executor.inputs[1].required);
+    assert_eq!(executor.outputs[0].mode, OutputMode::Create);
+    assert_eq!(executor.cache.mode, CacheMode::None);
+    assert_eq!(executor.isolation.mode, IsolationMode::InProcess);
+    assert_eq!(executor.secrets[0].name.as_str(), "API_KEY");
+    let Some(Runtime::Command(command)) = &executor.runtime else { panic!("no command") };
+    assert_eq!(command.entrypoint(), Some((1, "run.py")));
+    assert_eq!(command.input_args[0].flag.as_deref(), Some("--film"));
+    let file = executor.runtime.as_ref().unwrap().entry_file(&placed.folder, &|_| true);
+    assert_eq!(file.as_deref(), Some("executors/cut/run.py"));
+    assert_eq!(executor.placeholders().get("rate"), Some(&"speed"));
+    assert_eq!(contents.resolve("cut"), Some(&executor.id));
+}
+
+#[test]
+fn every_runtime_is_read() {
+    for more in [
+        CLI,
+        "runtime: {kind: python, module: run, function: main}\n",
+        "runtime: {kind: command, command: {argv: [sh, -c, 'echo {a} > x/y']}}\n",
+        "runtime: {type: command, command: {argv: [./run.py]}}\n",
+        "command: {argv: ['{python_exec}', run.py, https://example.org/a.py]}\n",
+        "command: {argv: [/usr/bin/env]}\n",
+    ] {
+        let contents = accepts(&with_executor(more)).value;
+        assert!(contents.executors.values().all(|placed| placed.item.runtime.is_some()), "{more}");
+    }
+    assert_eq!(warns(&with_executor(""), "no-runtime").file, "executors/cut/executor.yaml");
+}
+
+#[test]
+fn a_runtime_that_is_none_is_denied() {
+    let file = "executors/cut/executor.yaml";
+    for (more, rule) in [
+        ("runtime: {}\n", "missing-field"),
+        ("runtime: {type: python-cli}\n", "missing-field"),
+        ("runtime: {type: python-cli, entrypoint: nope.py}\n", "entrypoint"),
+        ("runtime: {type: python-cli, entrypoint: /bin/sh}\n", "path"),
+        ("runtime: {type: python-cli, entrypoint: ../../../run.py}\n", "path"),
+        ("runtime: {type: python-cli, entrypoint: ' '}\n", "blank"),
+        ("runtime: {type: python-cli, entrypoint: run.py, module: run}\n", "unknown-key"),
+        ("runtime: {type: python, module: run, function: main}\n", "wrong-value"),
+        ("runtime: {kind: python, module: nope, function: main}\n", "entrypoint"),
+        ("runtime: {kind: python, module: 'os; x', function: main}\n", "wrong-value"),
+        ("runtime: {kind: python, module: run}\n", "missing-field"),
+        ("runtime: {kind: docker, image: x}\n", "wrong-value"),
+        ("runtime: {kind: command, command: {argv: []}}\n", "blank"),
+        ("runtime: {kind: command, command: {argv: [sh, run.sh]}}\n", "entrypoint"),
+        ("runtime: {kind: command, command: {argv: [bin/tool]}}\n", "entrypoint"),
+        ("runtime: {kind: command, command: {}}\n", "missing-field"),
+        ("runtime: {kind: command}\n", "missing-field"),
+        ("runtime: {kind: command, command: {argv: [\"a\\0\"]}}\n", "wrong-value"),
+        ("command: {argv: [sh], env: {A: 1}}\n", "wrong-type"),
+        ("command: {argv: [sh], env: {'A=B': x}}\n", "wrong-value"),
+        ("command: {argv: [sh], input_args: [{input: film}]}\n", "unknown-input"),
+        ("command: {argv: [sh]}\nruntime: {type: python-cli, entrypoint: run.py}\n", "wrong-value"),
+    ] {
+        refuses(&with_executor(more), rule, file);
+    }
+}
+
+#[test]
+fn the_executor_is_closed_denied() {
+    let file = "executors/cut/executor.yaml";
+    for (more, rule) in [
+        ("secret: []\n", "unknown-key"),
+        ("secrets: [{}]\n", "missing-field"),
+        ("secrets: [{name: A}, {name: A}]\n", "duplicate"),
+        ("secrets: [{name: 'a b'}]\n", "secret-name"),
+        ("kind: plugin\n", "wrong-value"),
+        ("inputs: [{type: file}]\n", "missing-field"),
+        ("inputs: [{name: a}, {name: a}]\n", "duplicate"),
+        ("inputs: [{name: 'a b'}]\n", "port-name"),
+        ("inputs: [{name: a, type: film}]\n", "wrong-value"),
+        ("inputs: [{name: a, type: integer, default: x}]\n", "wrong-type"),
+        ("inputs: [{name: a, kind: file}]\n", "unknown-key"),
+        ("inputs: {name: a}\n", "wrong-type"),
+        ("outputs: [{name: a, mode: append}]\n", "wrong-value"),
+        ("cache: {mode: sometimes}\n", "wrong-value"),
+        ("isolation: {mode: container}\n", "wrong-value"),
+        ("isolation: {netwrk: true}\n", "unknown-key"),
+        ("isolation: {env_passthrough: [A, A]}\n", "duplicate"),
+        ("isolation: {env_passthrough: ['A.B']}\n", "env-name"),
+        ("scoped_configs: [Bad]\n", "wrong-value"),
+        ("conditions: {}\n", "wrong-type"),
+        ("id: media_tools.cut\n", "duplicate-key"),
+        ("metadata: {a: .nan}\n", "wrong-type"),
+        ("metadata: &a\n  b: *a\n", "syntax"),
+    ] {
+        refuses(&with_executor(&format!("{CLI}{more}")), rule, file);
+    }
+    assert_eq!(warns(&with_executor(&format!("{CLI}docs: {{other: x}}\n")), "unknown-key").file, file);
+}
+
+#[test]
+fn messages_say_where_in_the_file() {
+    let one = refuses(
+        &with_executor(&format!("{CLI}inputs:\n  - name: a\n  - {{tpe: file}}\n")),
+        "missing-field",
+        "executors/cut/executor.yaml",
+    );
+    assert_eq!((one.line, one.message.as_str()), (9, "`inputs[1]` needs `name`"));
+    let one = refuses(&pack("permissions:\n  - {id: network}\n", &[]), "missing-field", "pack.yaml");
+    assert_eq!((one.line, one.message.as_str()), (6, "`permissions[0]` needs `reason`"));
+}
+
+#[test]
+fn several_executors_share_a_file() {
+    let files = pack(
+        "content: {executors: e}\n",
+        &[
+            (
+                "e/all/executor.yaml",
+                "executors:\n  - {schema_version: 1, id: media_tools.a, name: A, version: x, description: d, command: {argv: [ls]}}\n  \
+                   - {schema_version: 1, id: media_tools.b, name: B, version: x, description: d, command: {argv: [ls]}}\n",
+            ),
+            ("e/__pycache__/x.pyc", ""),
+            ("e/shared/code.py", ""),
+        ],
+    );
+    let contents = accepts(&files).value;
+    // Components are counted, not folders.
+    assert_eq!(contents.counts(), ComponentCounts { executors: 2, ..ComponentCounts::default() });
+    refuses(
+        &pack("content: {executors: e}\n", &[("e/a/executor.yaml", "executors: []\n")]),
+        "wrong-value",
+        "e/a/executor.yaml",
+    );
+}
+
+#[test]
+fn ids_belong_to_the_pack_once_denied() {
+    let foreign = executor("command: {argv: [ls]}\n").replace("media_tools.cut", "other.cut");
+    let files = pack("content: {executors: e}\n", &[("e/cut/executor.yaml", &foreign)]);
+    let one = refuses(&files, "foreign-id", "e/cut/executor.yaml");
+    assert_eq!(one.help.as_deref(), Some("write `media_tools.cut`"));
+    let own = executor("command: {argv: [ls]}\n");
+    let files = pack("content: {executors: e}\n", &[("e/a/executor.yaml", &own), ("e/b/executor.yml", &own)]);
+    let one = refuses(&files, "duplicate-id", "e/b/executor.yml");
+    assert!(one.message.contains("e/a/executor.yaml:5"), "{}", one.message);
+    // Executors and orchestrators share their names.
+    let orchestrator = executor("runtime: {kind: command, command: {argv: [ls]}}\n");
+    let files = pack(
+        "content: {executors: e, orchestrators: o}\n",
+        &[("e/a/executor.yaml", &own), ("o/a/orchestrator.yaml", &orchestrator)],
+    );
+    refuses(&files, "duplicate-id", "o/a/orchestrator.yaml");
+}
+
+#[test]
+fn two_manifests_in_a_folder_are_denied() {
+    let own = executor("command: {argv: [ls]}\n");
+    let files =
+        pack("content: {executors: e}\n", &[("e/a/executor.yaml", &own), ("e/a/executor.json", "{}")]);
+    refuses(&files, "two-manifests", "e/a/executor.json");
+    let mut files = pack("", &[]);
+    files.insert("pack.json".to_owned(), b"{}".to_vec());
+    refuses(&files, "two-manifests", "pack.json");
+}
+
+#[test]
+fn a_folder_without_a_pack_is_denied() {
+    refuses(&BTreeMap::new(), "no-manifest", "pack.yaml");
+    refuses(&BTreeMap::from([("pack.yaml".to_owned(), vec![0xff])]), "utf-8", "pack.yaml");
+    let large = vec![b' '; MAX_FILE_BYTES_FOR_TESTS + 1];
+    refuses(&BTreeMap::from([("pack.yaml".to_owned(), large)]), "too-large", "pack.yaml");
+}
+
+const MAX_FILE_BYTES_FOR_TESTS: usize = crate::MAX_FILE_BYTES;
+
+#[test]
+fn no_file_switches_checks_off_denied() {
+    let files = pack("permisions: []\n", &[(".no-pack", "")]);
+    refuses(&files, "unknown-key", "pack.yaml");
+    assert_eq!(warns(&pack("", &[(".no-pack", "")]), "no-pack").file, ".no-pack");
+}
+
+#[test]
+fn content_roots_are_there_denied() {
+    for key in ["executors", "orchestrators", "elements", "capsules"] {
+        refuses(&pack(&format!("content: {{{key}: nowhere}}\n"), &[]), "content-root", "pack.yaml");
+    }
+    for key in ["schemas", "examples", "docs"] {
+        warns(&pack(&format!("content: {{{key}: nowhere}}\n"), &[]), "content-root");
+    }
+    refuses(&pack("content: {executors: /etc}\n", &[]), "path", "pack.yaml");
+    assert_eq!(warns(&pack("docs: {readme: README.md}\n", &[]), "docs").line, 5);
+    accepts(&pack("docs: {readme: README.md}\n", &[("README.md", "")]));
+}
+
+#[test]
+fn manifests_that_nobody_reads_are_told() {
+    let own = executor("command: {argv: [ls]}\n");
+    assert_eq!(
+        warns(&pack("", &[("executors/a/executor.yaml", &own)]), "undeclared").file,
+        "executors/a/executor.yaml"
+    );
+    let files =
+        pack("content: {executors: e}\n", &[("e/a/executer.yaml", &own), ("e/b/executor.yaml", &own)]);
+    assert_eq!(warns(&files, "odd-name").file, "e/a/executer.yaml");
+    let files = pack("content: {examples: x}\n", &[("x/executors/a/executor.yaml", &own)]);
+    assert!(!accepts(&files).warnings.has_rule("undeclared"));
+}
+
+const CHILDREN: &str =
+    "child_executors: [media_tools.cut, other.thing]\nchild_orchestrators: [media_tools.all]\n";
+
+fn with_orchestrator(more: &str, aliases: &str) -> BTreeMap<String, Vec<u8>> {
+    let orchestrator = format!(
+        "{HEAD}id: media_tools.all\nruntime: {{kind: python, module: lib.run, function: main}}\n{more}"
+    );
+    pack(
+        &format!("content: {{executors: e, orchestrators: o}}\n{aliases}"),
+        &[
+            ("e/cut/executor.yaml", &executor("command: {argv: [ls]}\n")),
+            ("o/all/orchestrator.yaml", &orchestrator),
+            ("o/all/lib/run/__init__.py", ""),
+        ],
+    )
+}
+
+#[test]
+fn orchestrators_name_their_children() {
+    let contents = accepts(&with_orchestrator(CHILDREN, "")).value;
+    let orchestrator = &contents.orchestrators.values().next().unwrap().item;
+    assert_eq!(orchestrator.child_executors.len(), 2);
+    assert_eq!(contents.actions().count(), 2);
+}
+
+#[test]
+fn children_that_are_not_there_are_denied() {
+    let file = "o/all/orchestrator.yaml";
+    refuses(&with_orchestrator("child_executors: [media_tools.nope]\n", ""), "unknown-component", file);
+    refuses(&with_orchestrator("child_executors: [media_tools.all]\n", ""), "unknown-component", file);
+    refuses(&with_orchestrator("child_orchestrators: [media_tools.cut]\n", ""), "unknown-component", file);
+    refuses(&with_orchestrator("child_executors: [cut]\n", ""), "component-id", file);
+    refuses(&with_orchestrator("command: {argv: [ls]}\n", ""), "unknown-key", file);
+    let files = pack("content: {orchestrators: o}\n", &[("o/a/orchestrator.yaml", &executor(""))]);
+    refuses(&files, "missing-field", "o/a/orchestrator.yaml");
+}
+
+#[test]
+fn aliases_lead_to_components() {
+    let aliases =
+        "aliases:\n  - {kind: executor, alias: old.cut, canonical_id: media_tools.cut, deprecated: true}\n";
+    let contents = accepts(&with_orchestrator("", aliases)).value;
+    assert_eq!(contents.resolve("old.cut").map(ActionId::as_str), Some("media_tools.cut"));
+}
+
+#[test]
+fn aliases_that_lead_nowhere_are_denied() {
+    let alias = |kind: &str, alias: &str, id: &str| {
+        format!("  - {{kind: {kind}, alias: {alias}, canonical_id: {id}}}\n")
+    };
+    let good = alias("executor", "old.cut", "media_tools.cut");
+    for (lines, rule) in [
+        (alias("executor", "old.cut", "media_tools.nope"), "unknown-component"),
+        (alias("executor", "old.cut", "media_tools.all"), "unknown-component"),
+        (alias("orchestrator", "old.cut", "media_tools.cut"), "unknown-component"),
+        (alias("executor", "old.cut", "other.cut"), "foreign-id"),
+        (alias("executor", "media_tools.all", "media_tools.cut"), "duplicate"),
+        (alias("renderer", "old.cut", "media_tools.cut"), "wrong-value"),
+        (alias("executor", "cut", "media_tools.cut"), "qualified-id"),
+        (format!("{good}{good}"), "duplicate"),
+    ] {
+        refuses(&with_orchestrator("", &format!("aliases:\n{lines}")), rule, "pack.yaml");
+    }
+}
+
+fn with_element(path: &str, kind: &str, more: &str, extensions: &str) -> BTreeMap<String, Vec<u8>> {
+    let element = format!(
+        "schema_version: 1\nid: fade\nkind: {kind}\npack_id: media_tools\nmetadata: {{}}\nschema: {{}}\ndefaults: {{}}\ndependencies: {{js_packages: [three]}}\n{more}"
+    );
+    pack(
+        &format!("content: {{elements: elements}}\n{extensions}"),
+        &[(path, &element), ("elements/effects/fade/icon.svg", "")],
+    )
+}
+
+#[test]
+fn elements_have_kinds_and_places() {
+    let files = with_element(
+        "elements/effects/fade/element.yaml",
+        "effect",
+        "assets: {icon: icon.svg}\nruntime: {adapter: web}\n",
+        "",
+    );
+    let contents = accepts(&files).value;
+    assert_eq!(contents.elements["effect/fade"].item.adapter.as_deref(), Some("web"));
+    // The element is counted, not the folder of its kind.
+    assert_eq!(contents.counts().elements, 1);
+    let kinds = "extensions: {elements: {kinds: [{id: stickers, singular: sticker}]}}\n";
+    let files = with_element("elements/stickers/fade/element.yaml", "sticker", "", kinds);
+    assert!(accepts(&files).value.elements.contains_key("stickers/fade"));
+}
+
+#[test]
+fn elements_out_of_place_are_denied() {
+    let path = "elements/effects/fade/element.yaml";
+    refuses(&with_element(path, "sticker", "", ""), "wrong-value", path);
+    refuses(&with_element(path, "animation", "", ""), "layout", path);
+    refuses(
+        &with_element("elements/fade/element.yaml", "effect", "", ""),
+        "layout",
+        "elements/fade/element.yaml",
+    );
+    refuses(&with_element(path, "effect", "assets: {icon: nope.svg}\n", ""), "entrypoint", path);
+    refuses(&with_element(path, "effect", "runtime: {engine: x}\n", ""), "unknown-key", path);
+    let mut files = with_element(path, "effect", "", "");
+    let text = String::from_utf8(files[path].clone()).unwrap();
+    files.insert(path.to_owned(), text.replace("pack_id: media_tools", "pack_id: other").into_bytes());
+    refuses(&files, "foreign-id", path);
+    files.insert(path.to_owned(), text.replace("defaults: {}\n", "").into_bytes());
+    refuses(&files, "missing-field", path);
+    files.insert(path.to_owned(), text.replace("id: fade", "id: Fade").into_bytes());
+    refuses(&files, "component-id", path);
+    let other = "elements/effect/again/element.yaml";
+    let mut files = with_element(path, "effect", "", "");
+    files.insert(other.to_owned(), text.into_bytes());
+    refuses(&files, "duplicate-id", path);
+}
+
+#[test]
+fn extensions_are_closed_denied() {
+    for more in [
+        "generation: {engines: []}",
+        "generation: {backends: [{id: a, module: b}]}",
+        "generation: {features: [{label: x}]}",
+        "generation: {modes: {}}",
+        "elements: {kinds: [{singular: x}]}",
+        "elements: {kinds: [{id: ''}]}",
+        "timeline: {kinds: [{catalog: film, id: x}]}",
+        "plugins: {}",
+    ] {
+        let complaints = Contents::read(&pack(&format!("extensions: {{{more}}}\n"), &[])).expect_err(more);
+        assert!(complaints.has_errors());
+    }
+    accepts(&pack(
+        "extensions: {generation: {backends: [{id: a, module: b, class: C, init_kwargs: {x: 1}}], features: [f, {id: g}]}, timeline: {kinds: [{catalog: clip, id: x, aliases: [y]}]}, schemas: {}}\n",
+        &[],
+    ));
+}
+
+const CAPSULE: &str = "[package]\nname = \"thumbs\"\nversion = \"1.0.0\"\n[[component]]\nid = \"thumbs\"\nfile = \"thumbs.wasm\"\n";
+
+#[test]
+fn capsules_are_part_of_the_pack() {
+    let files = pack(
+        "content: {capsules: capsules}\n",
+        &[("capsules/thumbs/Capsule.toml", CAPSULE), ("capsules/thumbs/thumbs.wasm", "")],
+    );
+    let contents = accepts(&files);
+    assert_eq!(contents.value.counts().capsules, 1);
+    assert!(contents.warnings.is_empty() && contents.value.native.is_empty());
+    warns(
+        &pack("content: {capsules: capsules}\n", &[("capsules/thumbs/Capsule.toml", CAPSULE)]),
+        "no-component",
+    );
+}
+
+#[test]
+fn capsules_that_are_wrong_are_denied() {
+    let at = |folder: &str, text: &str| {
+        pack("content: {capsules: c}\n", &[(&format!("c/{folder}/Capsule.toml"), text)])
+    };
+    refuses(&at("films", CAPSULE), "folder-name", "c/films/Capsule.toml");
+    refuses(&at("thumbs", "[package]\n"), "missing-field", "c/thumbs/Capsule.toml");
+}
+
+#[test]
+fn every_file_is_complained_about_at_once() {
+    let files = pack(
+        "content: {executors: e}\npermissions: [{id: telepathy, reason: x}]\n",
+        &[
+            (
+                "e/a/executor.yaml",
+                "schema_version: 1\nid: media_tools.a\nname: A\nruntime: {type: python-cli, entrypoint: x.py}\n",
+            ),
+            ("e/b/executor.yaml", "nonsense"),
+        ],
+    );
+    let complaints = Contents::read(&files).unwrap_err();
+    let found: Vec<(&str, u32, &str)> =
+        complaints.iter().map(|one| (one.file.as_str(), one.line, one.rule)).collect();
+    assert_eq!(
+        found,
+        [
+            ("e/a/executor.yaml", 1, "missing-field"),
+            ("e/a/executor.yaml", 4, "entrypoint"),
+            ("e/b/executor.yaml", 1, "wrong-type"),
+            ("pack.yaml", 6, "permission-id"),
+        ]
+    );
+}
+
+#[test]
+fn a_pack_has_limits_denied() {
+    let one = executor("command: {argv: [ls]}\n");
+    let many: Vec<(String, String)> = (0..=MAX_COMPONENTS)
+        .map(|at| {
+            (format!("e/x{at}/executor.yaml"), one.replace("media_tools.cut", &format!("media_tools.x{at}")))
+        })
+        .collect();
+    let borrowed: Vec<(&str, &str)> =
+        many.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let complaints = Contents::read(&pack("content: {executors: e}\n", &borrowed)).unwrap_err();
+    assert!(complaints.has_rule("too-many"));
+    accepts(&pack("content: {executors: e}\n", &borrowed[1..]));
+    let padded = format!("{one}#{}\n", "x".repeat(1_000_000));
+    let large: Vec<(String, String)> = (0..20)
+        .map(|at| {
+            (
+                format!("e/x{at}/executor.yaml"),
+                padded.replace("media_tools.cut", &format!("media_tools.x{at}")),
+            )
+        })
+        .collect();
+    let borrowed: Vec<(&str, &str)> =
+        large.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let complaints = Contents::read(&pack("content: {executors: e}\n", &borrowed)).unwrap_err();
+    assert!(complaints.has_rule("too-large"));
+}
+
+#[test]
+fn a_pack_says_what_its_executors_use() {
+    let files = with_executor(&format!(
+        "{CLI}secrets: [{{name: API_KEY}}]\nisolation: {{network: true, binaries: [ffmpeg]}}\n"
+    ));
+    let warnings = accepts(&files).warnings;
+    let undisclosed: Vec<&str> =
+        warnings.iter().filter(|one| one.rule == "undisclosed").map(|one| one.message.as_str()).collect();
+    assert_eq!(
+        undisclosed,
+        [
+            "`media_tools.cut` declares `secrets`, and the pack does not declare `environment`",
+            "`media_tools.cut` runs `isolation.binaries`, and the pack does not declare `subprocess`",
+            "`media_tools.cut` says `isolation.network`, and the pack does not declare `network`",
+        ]
+    );
+    assert!(warnings.has_rule("secret"));
+    warns(&pack("dependencies: {python: ['rm -rf /']}\n", &[]), "dependency");
+    warns(&pack("dependencies: {npm: ['!x']}\n", &[]), "dependency");
+    warns(&pack("dependencies: {system: ['$(x)']}\n", &[]), "dependency");
+    let fine = "dependencies: {python: ['numpy>=1.2; python_version > \"3\"', 'uvicorn[standard]'], npm: ['@a/b@1', three], system: [ffmpeg, g++]}\n";
+    assert!(accepts(&pack(fine, &[])).warnings.is_empty());
+}
+
+#[test]
+fn old_secrets_are_read_with_a_warning() {
+    let files =
+        pack("secrets: {required: [API_KEY]}\npermissions: [{id: environment, reason: reads a key}]\n", &[]);
+    assert_eq!(warns(&files, "old-form").line, 5);
+    let summary = TrustSummary::of(&accepts(&files).value);
+    assert_eq!(summary.declared_secrets, ["API_KEY (required)"]);
+}
+
+#[test]
+fn a_folder_is_called_as_its_pack() {
+    let files = pack("", &[]);
+    let contents = accepts(&files).value;
+    assert_eq!(contents.folder_complaint(&files, "media_tools"), None);
+    let complaint = contents.folder_complaint(&files, "other").unwrap();
+    assert_eq!((complaint.rule, complaint.line, complaint.column), ("folder-name", 2, 1));
+}
+
+#[test]
+fn the_summary_has_the_promised_keys() {
+    let mut files = with_executor(&format!(
+        "{CLI}secrets: [{{name: API_KEY, required: true, description: for the server}}]\n"
+    ));
+    files.insert("lib/libx.so.1".to_owned(), Vec::new());
+    let summary = TrustSummary::of(&accepts(&files).value).from_source("./media_tools");
+    let json = serde_json::to_value(&summary).unwrap();
+    let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut promised = vec![
+        "pack_id",
+        "name",
+        "version",
+        "schema_version",
+        "source_path",
+        "component_counts",
+        "entrypoints",
+        "normal_entrypoints",
+        "declared_secrets",
+        "dependencies",
+        "dependencies_struct",
+        "docs",
+        "warnings",
+        "do_not_use_for",
+        "required_context",
+        "keywords",
+        "capabilities",
+        "permissions",
+        "permission_ids",
+        "trust",
+        "astrid_version",
+    ];
+    promised.extend(["secrets", "at_a_glance"]);
+    promised.sort_unstable();
+    let mut sorted = keys.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, promised);
+    assert_eq!(json["declared_secrets"][0], "API_KEY (required): for the server");
+    assert_eq!(json["secrets"][0]["read_by"][0], "media_tools.cut");
+    assert_eq!(
+        json["trust"],
+        serde_json::json!({ "sandbox": "none", "runs_with_user_process_permissions": true, "permission_enforcement": "disclosure_only" })
+    );
+    assert_eq!(json["at_a_glance"]["secrets"]["yes"], true);
+    assert_eq!(json["at_a_glance"]["network"]["yes"], false);
+    assert_eq!(json["at_a_glance"]["binaries"]["why"][0], "brings lib/libx.so.1");
+    assert_eq!(
+        crate::pack::summary::TRUST.lines(),
+        ["sandbox=none", "runs_with_user_process_permissions=true", "permission_enforcement=disclosure_only"]
+    );
+}
+
+#[test]
+fn each_question_has_its_answer() {
+    let files = pack(
+        "content: {executors: e}\ndependencies: {system: [ffmpeg]}\npermissions:\n  - {id: network, reason: asks a server}\n  - {id: external_services, reason: paid by call}\n  - {id: environment, reason: reads a key}\n",
+        &[("e/a/executor.yaml", &executor("command: {argv: [ls]}\n"))],
+    );
+    let answers = TrustSummary::of(&accepts(&files).value).at_a_glance;
+    assert_eq!(answers.network.why, ["permission network: asks a server"]);
+    assert_eq!(answers.paid_services.why, ["permission external_services: paid by call"]);
+    assert_eq!(answers.secrets.why, ["permission environment: reads a key"]);
+    assert_eq!(answers.binaries.why, ["needs ffmpeg"]);
+    assert_eq!(answers.subprocesses.why, ["media_tools.cut: runs ls"]);
+}
+
+proptest! {
+    #[test]
+    fn no_executor_panics(text in "[-:?&*!|>'\"%@`{}\\[\\], \\na-z_0-9.é]{0,120}") {
+        let _ = Contents::read(&with_executor(&text));
+    }
+
+    #[test]
+    fn no_names_panic(paths in proptest::collection::vec("[a-z./\\\\é]{0,20}|e/executor.yaml|e//executor.json", 0..8)) {
+        let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "{}")).collect();
+        let _ = Contents::read(&pack("content: {executors: e, elements: ., orchestrators: a, capsules: .}\n", &files));
+    }
+}
