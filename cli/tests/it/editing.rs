@@ -29,11 +29,11 @@ fn init_here_replaces_nothing_denied() {
 }
 
 #[test]
-fn a_bundle_is_refused_as_not_supported_denied() {
+fn a_bundle_that_is_not_there_is_refused_denied() {
     let env = TestEnv::new();
     let ran = env.astrid(&["init", "--offline", "./fleet.shuttle"]);
     assert_eq!(ran.code, 65, "{}", ran.shown());
-    assert!(ran.stderr.contains("not supported by this version"), "{}", ran.shown());
+    assert!(ran.stderr.contains("fleet.shuttle does not exist"), "{}", ran.shown());
 }
 
 #[test]
