@@ -1,5 +1,6 @@
 //! What can be typed: types only, no work. Each verb's work is in `command`.
 
+mod discover;
 mod distro;
 mod fleet;
 mod kernel;
@@ -13,6 +14,7 @@ mod verify;
 
 #[cfg(feature = "sign")]
 pub(crate) use distro::ServiceArgs;
+pub(crate) use discover::DiscoverArgs;
 pub(crate) use distro::{BundleArgs, BundleVerifyArgs, DistroVerb, SealArgs, Sealing};
 pub(crate) use fleet::{
     AddArgs, ApplyArgs, BootArgs, ConsentArgs, DiffArgs, GcArgs, HistoryArgs, InitArgs, PlanArgs, RemoveArgs,
@@ -171,6 +173,8 @@ pub(crate) enum Verb {
     /// Check packs
     #[command(subcommand)]
     Packs(PacksVerb),
+    /// Say what packs are around, and what they offer and disclose; only looks
+    Discover(DiscoverArgs),
     /// Keep secrets for capsules
     #[command(subcommand)]
     Secret(SecretVerb),

@@ -2,6 +2,7 @@
 
 mod apply;
 mod capsule;
+mod discover;
 mod distro;
 mod edit;
 mod fleet;
@@ -50,6 +51,7 @@ pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
         Some(Verb::Keypair(verb)) => keypair::run(session, &verb),
         Some(Verb::Sign(args)) => sign::run(session, &args),
         Some(Verb::Policy(verb)) => policy::run(session, &verb),
+        Some(Verb::Discover(args)) => discover::run(session, &args),
         Some(Verb::Distro(verb)) => distro::run(session, &verb),
         Some(Verb::Packs(verb)) => packs::run(session, &verb),
         Some(Verb::Secret(verb)) => secret::run(session, &verb),

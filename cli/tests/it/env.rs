@@ -126,12 +126,19 @@ impl TestEnv {
 
     /// Runs a line of the shell, where `astrid` is the program; both outputs are in `stdout`.
     pub(crate) fn shell(&self, line: &str) -> Ran {
-        let program = Path::new(env!("CARGO_BIN_EXE_astrid")).parent().unwrap();
         let mut command = Command::new("/bin/sh");
-        command.env_clear().envs(self.variables()).current_dir(self.path("work"));
-        command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", program.display()));
+        self.dress(&mut command);
         command.args(["-c", &format!("exec 2>&1\n{line}")]);
         Run { env: self, command, input: None }.go()
+    }
+
+    /// Another program that finds `astrid` on its `PATH`, and the Python package.
+    pub(crate) fn dress(&self, command: &mut Command) {
+        let program = Path::new(env!("CARGO_BIN_EXE_astrid")).parent().unwrap();
+        command.env_clear().envs(self.variables()).current_dir(self.path("work"));
+        command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", program.display()));
+        command.env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("python"));
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
     }
 
     /// Stops the kernel of the environment's home, when one runs.

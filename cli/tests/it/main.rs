@@ -4,6 +4,7 @@
 mod apply;
 mod basics;
 mod bundles;
+mod contract;
 mod crash;
 mod editing;
 mod env;

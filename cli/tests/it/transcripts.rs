@@ -5,7 +5,7 @@
 //! with `$ ` is a command of the shell; the lines up to the next one are its whole output, standard output and
 //! standard error together. `…` stands for any text within a line, and alone for any number of lines.
 //! A block that must end with another code than 0 says so in the mark: `<!-- checked: exit 82 -->`, of
-//! its last command.
+//! its last command. A block of any kind that follows `<!-- file: PATH -->` is written to that file first.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ struct Block {
     line: usize,
     exit: i32,
     steps: Vec<(String, Vec<String>)>,
+    /// Files that are written before the first step.
+    files: Vec<(String, String)>,
 }
 
 fn root() -> PathBuf {
@@ -24,8 +26,18 @@ fn root() -> PathBuf {
 
 fn blocks(text: &str) -> Vec<Block> {
     let mut found = Vec::new();
+    let mut files = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((_, line)) = lines.next() {
+        let path = line.strip_prefix("<!-- file: ").and_then(|rest| rest.strip_suffix(" -->"));
+        if let Some(path) = path {
+            let (number, fence) = lines.next().unwrap();
+            assert!(fence.starts_with("```"), "line {}: a file is a fenced block", number + 1);
+            let inside = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
+            let contents: String = inside.flat_map(|line| [line, "\n"]).collect();
+            files.push((path.to_owned(), contents));
+            continue;
+        }
         let Some(mark) = line.strip_prefix("<!-- checked").and_then(|rest| rest.strip_suffix("-->")) else {
             continue;
         };
@@ -45,7 +57,7 @@ fn blocks(text: &str) -> Vec<Block> {
                 step.1.push(line.trim_end().to_owned());
             }
         }
-        found.push(Block { line: number + 1, exit, steps });
+        found.push(Block { line: number + 1, exit, steps, files: std::mem::take(&mut files) });
     }
     found
 }
@@ -121,6 +133,9 @@ fn check(file: &Path) {
     }
     let name = file.strip_prefix(root()).unwrap().display();
     for block in blocks {
+        for (path, contents) in &block.files {
+            env.write(path, contents);
+        }
         let last = block.steps.len() - 1;
         for (index, (command, expected)) in block.steps.iter().enumerate() {
             let ran = env.shell(&without_what_is_missing(command));
@@ -143,6 +158,11 @@ fn check(file: &Path) {
 #[test]
 fn the_readme_shows_what_is_printed() {
     check(&root().join("README.md"));
+}
+
+#[test]
+fn the_security_page_shows_what_is_printed() {
+    check(&root().join("SECURITY.md"));
 }
 
 #[test]

@@ -347,7 +347,7 @@ impl Found<'_> {
         let mut handle = self.handle(CapabilityType::Element, id, &placed.file, &element.metadata);
         handle.local_id.clone_from(&element.id);
         let name = element.metadata.get("name").or_else(|| element.metadata.get("label"));
-        handle.name = name.and_then(Value::as_str).unwrap_or(&element.id).to_owned();
+        name.and_then(Value::as_str).unwrap_or(&element.id).clone_into(&mut handle.name);
         handle.description.clone_from(&element.description);
         handle.short_description.clone_from(&element.short_description);
         handle.keywords.clone_from(&element.keywords);
