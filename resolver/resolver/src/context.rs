@@ -128,6 +128,12 @@ impl Context {
         Self { store, aside: Some(folder), ..self }
     }
 
+    /// Whether it is for a run that only looks.
+    #[must_use]
+    pub fn is_looking_only(&self) -> bool {
+        self.aside.is_some()
+    }
+
     /// The folder for what may be deleted at any time.
     pub(crate) fn var(&self) -> PathBuf {
         self.aside.clone().unwrap_or_else(|| self.home.var())

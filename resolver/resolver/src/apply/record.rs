@@ -6,7 +6,6 @@
 use astrid_authority::PackId;
 use astrid_manifest::pack::TrustSummary;
 use astrid_manifest::pack::summary::TRUST;
-use astrid_manifest::source::{GitRef, Source};
 use astrid_manifest::subject::Subject;
 use astrid_provenance::statement::Digests;
 use astrid_store::generation::{Generation, GenerationNumber, Generations};
@@ -17,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::context::Context;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
-use crate::origin::Origin;
+use crate::pack::Place;
 use crate::plan::document::Evidence;
 use crate::trust::TrustedPlan;
 use crate::verified::VerifiedPack;
@@ -51,15 +50,6 @@ pub(super) struct Facts<'a> {
     pub(super) before: Option<&'a Generation>,
 }
 
-/// Where a pack really comes from, however the declaration writes it.
-struct Place {
-    kind: &'static str,
-    path: String,
-    git_url: Option<String>,
-    commit: Option<String>,
-    requested: Option<String>,
-}
-
 /// The bytes of `install.json`.
 pub(super) fn install_record(facts: &Facts<'_>) -> Result<Vec<u8>> {
     let locked = facts.pack.locked();
@@ -81,7 +71,7 @@ pub(super) fn install_record(facts: &Facts<'_>) -> Result<Vec<u8>> {
     };
     let revision = json!(locked.content.to_string());
     let changed = kept("revision").filter(|before| *before != revision);
-    let place = place(facts);
+    let place = Place::of_locked(locked, facts.declaration);
     let summary = TrustSummary::of(contents).from_source(&place.path);
     let record = json!({
         "pack_id": id,
@@ -169,50 +159,4 @@ fn manifest_digest(facts: &Facts<'_>, file: &str) -> Result<String> {
     let entry = facts.tree.get(file).ok_or_else(|| Error::invalid(format!("pack `{id}` has no {file}")))?;
     let bytes = facts.context.store.get(&entry.blob)?;
     Ok(Digests::of(&bytes).sha256().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn place(facts: &Facts<'_>) -> Place {
-    let locked = facts.pack.locked();
-    let declaration = facts.declaration;
-    let entry = declaration.distro().pack(locked.id.as_str());
-    let requested = entry.and_then(|entry| entry.requested_ref.clone());
-    let tag = entry.and_then(|entry| entry.tag.clone()).map(|tag| format!("refs/tags/{tag}"));
-    match (&locked.source, declaration.origin()) {
-        (Source::Git(git), _) => {
-            let reference = git.reference.as_ref().map(|reference| match reference {
-                GitRef::Tag(tag) => format!("refs/tags/{tag}"),
-                GitRef::Commit(_) | GitRef::Branch(_) => reference.to_string(),
-            });
-            Place {
-                kind: "git",
-                path: git.url.clone(),
-                git_url: Some(git.url.clone()),
-                commit: locked.commit.clone(),
-                requested: requested.or(tag).or(reference),
-            }
-        }
-        // A folder of a repository that the distro itself was fetched from.
-        (source, Origin::Git { address, commit, requested, .. }) if source.is_path() => Place {
-            kind: "git",
-            path: address.to_string(),
-            git_url: Some(address.to_string()),
-            commit: Some(commit.clone()),
-            requested: Some(requested.clone()),
-        },
-        (source, _) => {
-            let folder = declaration.folder();
-            let path = match (source, folder) {
-                (Source::Path(path) | Source::Archive(path), Some(folder)) => {
-                    path.under(folder).display().to_string()
-                }
-                _ => source.to_string(),
-            };
-            let kind = match source {
-                Source::Index { .. } => "index",
-                Source::Release { .. } => "release",
-                Source::Path(_) | Source::Archive(_) | Source::Git(_) => "local",
-            };
-            Place { kind, path, git_url: None, commit: None, requested: None }
-        }
-    }
 }

@@ -88,7 +88,7 @@ fn read(context: &Context, current: &Current, locked: &LockedPack) -> Result<Ins
     })
 }
 
-fn other(id: &PackId, why: &str) -> Error {
+pub(super) fn other(id: &PackId, why: &str) -> Error {
     Error::corrupt(format!("pack `{id}` is not what was accepted: {why}"))
         .hint("nothing of it runs until `astrid apply` has put it right, or you looked at it and installed it again")
 }

@@ -252,10 +252,10 @@ fn ask(document: &PlanDocument, open: &[(&Need, &Candidate)], prompt: &mut dyn P
     Ok(())
 }
 
-/// The answer counts when it is exactly what was asked for; only white space around it is forgiven.
+/// The answer counts when it is exactly what was asked for, character by character.
 fn check_typed(typed: Option<String>, request: &Request<'_>) -> Result<()> {
     let expected = request.expected();
-    if typed.is_some_and(|typed| typed.trim() == expected) {
+    if typed.is_some_and(|typed| typed == expected) {
         return Ok(());
     }
     Err(Error::failed("Cancelled.").hint(format!("type exactly `{expected}` to go on")))

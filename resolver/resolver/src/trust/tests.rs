@@ -81,7 +81,7 @@ fn typed(plan: Plan, answers: &[&'static str]) -> (Result<TrustedPlan>, Vec<Stri
 #[test]
 fn one_text_is_typed_per_pack_and_one_for_all_other_capsules() {
     let world = world().capsule("kv", "@acme/kv", "one", &[]);
-    let (granted, asked) = typed(world.plan().unwrap(), &["trust media_tools\n", " trust distro starter "]);
+    let (granted, asked) = typed(world.plan().unwrap(), &["trust media_tools", "trust distro starter"]);
     let granted = granted.unwrap();
     assert_eq!(asked, ["trust media_tools", "trust distro starter"]);
     assert_eq!(granted.acks().len(), 3);
@@ -90,7 +90,18 @@ fn one_text_is_typed_per_pack_and_one_for_all_other_capsules() {
 
 #[test]
 fn another_text_is_no_trust_denied() {
-    for answer in ["y", "yes", "Trust media_tools", "trust media_tool", "trust  media_tools", "trust", ""] {
+    for answer in [
+        "y",
+        "yes",
+        "Trust media_tools",
+        "trust media_tool",
+        "trust  media_tools",
+        " trust media_tools",
+        "trust media_tools ",
+        "trust media_tools\n",
+        "trust",
+        "",
+    ] {
         let (granted, _) = typed(pack_only().plan().unwrap(), &[answer]);
         assert_eq!(granted.unwrap_err().kind(), ErrorKind::Failed, "{answer}");
     }
