@@ -3,14 +3,12 @@
 //! Nothing here changes anything.
 
 mod admission;
-mod admission;
 mod installed;
 mod locate;
 mod looked;
 mod place;
 mod revisions;
 
-pub use admission::{Acceptance, Admitted};
 pub use admission::{Acceptance, Admitted};
 pub use installed::{InstalledPack, installed, installed_pack};
 pub use locate::{GitAsk, Located, locate_archive, locate_folder};
