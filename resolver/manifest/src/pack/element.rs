@@ -126,7 +126,7 @@ pub(crate) fn read(context: &Context<'_>, around: Option<&Around<'_>>) -> Found 
     let (metadata, schema, defaults) = (needed("metadata"), needed("schema"), needed("defaults"));
     let dependencies = table.needed_table("dependencies").map(dependencies).unwrap_or_default();
     let inputs = inputs(context, &mut table);
-    let outputs = outputs(context, &mut table);
+    let outputs = outputs(context, &mut table, &inputs);
     let assets = assets(context, &mut table, around);
     let adapter = table.table("runtime").and_then(|mut below| {
         let adapter = below.string("adapter");

@@ -2,6 +2,7 @@
 //!
 //! It runs as what it is: a process of the user. Nothing that is declared here grants or denies anything.
 
+pub mod placeholder;
 pub(crate) mod read;
 pub(crate) mod runtime;
 

@@ -7,7 +7,7 @@ use astrid_authority::{ActionId, EnvKey};
 use super::runtime::{self, Known};
 use super::{
     Action, ActionKind, Cache, CacheMode, Docs, Isolation, IsolationMode, Output, OutputMode, Port, PortKind,
-    Runtime,
+    Runtime, placeholder,
 };
 use crate::distro::keyword;
 use crate::document::reader::{shown, to_json};
@@ -64,9 +64,9 @@ pub(crate) fn action(
     let kind =
         keyword(table, "kind", &[("built_in", ActionKind::BuiltIn), ("external", ActionKind::External)]);
     let inputs = inputs(context, table);
-    let outputs = outputs(context, table);
-    let runtime = how(context, table, form, Known { inputs: &inputs, around });
-    let cache = table.table("cache").map(cache).unwrap_or_default();
+    let outputs = outputs(context, table, &inputs);
+    let runtime = how(context, table, form, Known { inputs: &inputs, outputs: &outputs, around });
+    let cache = table.table("cache").map(|below| cache(below, &inputs, &outputs)).unwrap_or_default();
     let isolation = table.table("isolation").map(isolation).unwrap_or_default();
     let secrets = table.take("secrets").map(|node| secrets(context, node)).unwrap_or_default();
     let scoped_configs = scopes(context, table);
@@ -223,7 +223,7 @@ pub(crate) fn inputs(context: &Context<'_>, table: &mut Table<'_, '_>) -> Vec<Po
     ports
 }
 
-pub(crate) fn outputs(context: &Context<'_>, table: &mut Table<'_, '_>) -> Vec<Output> {
+pub(crate) fn outputs(context: &Context<'_>, table: &mut Table<'_, '_>, known: &[Port]) -> Vec<Output> {
     let mut seen = BTreeSet::new();
     let mut outputs = Vec::new();
     for mut below in indexed(table, "outputs", "outputs") {
@@ -237,7 +237,11 @@ pub(crate) fn outputs(context: &Context<'_>, table: &mut Table<'_, '_>) -> Vec<O
                 ("create_or_replace", OutputMode::CreateOrReplace),
             ],
         );
-        let path_template = below.string("path_template");
+        let path_template = below.text("path_template");
+        if let Some(text) = &path_template {
+            placeholder::check(context, &text.span, &text.value, known, &[]);
+        }
+        let path_template = path_template.map(|text| text.value.into_owned());
         let extension = below.string("extension");
         let description = below.string("description");
         let artifact_type = nullable(&mut below, "artifact_type");
@@ -257,13 +261,17 @@ pub(crate) fn outputs(context: &Context<'_>, table: &mut Table<'_, '_>) -> Vec<O
     outputs
 }
 
-fn cache(mut table: Table<'_, '_>) -> Cache {
+fn cache(mut table: Table<'_, '_>, inputs: &[Port], outputs: &[Output]) -> Cache {
     let mode = keyword(
         &mut table,
         "mode",
         &[("none", CacheMode::None), ("sentinel", CacheMode::Sentinel), ("always_run", CacheMode::AlwaysRun)],
     );
-    let sentinels = table.strings("sentinels");
+    let sentinels = table.texts("sentinels");
+    for text in &sentinels {
+        placeholder::check(table.context, &text.span, &text.value, inputs, outputs);
+    }
+    let sentinels = sentinels.into_iter().map(|text| text.value.into_owned()).collect();
     let always_run = table.flag("always_run");
     let per_brief = table.flag("per_brief");
     table.finish(Unknown::Error);

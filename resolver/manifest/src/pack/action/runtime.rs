@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::Port;
 use super::read::{indexed, nullable};
+use super::{Output, Port, placeholder};
 use crate::document::reader::{closest, shown};
 use crate::document::{Context, Node, Table, Text, Unknown, Value};
 use crate::pack::around::{self, Around};
@@ -135,6 +135,7 @@ fn is_python_name(text: &str, dots: bool) -> bool {
 #[derive(Clone, Copy)]
 pub(crate) struct Known<'k> {
     pub(crate) inputs: &'k [Port],
+    pub(crate) outputs: &'k [Output],
     pub(crate) around: Option<&'k Around<'k>>,
 }
 
@@ -245,14 +246,17 @@ pub(crate) fn command(context: &Context<'_>, mut table: Table<'_, '_>, known: Kn
     }
     for text in &texts {
         no_nul(context, &text.span, &text.value, "command.argv");
+        placeholder::check(context, &text.span, &text.value, known.inputs, known.outputs);
     }
     let cwd = table.text("cwd");
     if let Some(text) = &cwd {
         no_nul(context, &text.span, &text.value, "command.cwd");
+        placeholder::check(context, &text.span, &text.value, known.inputs, known.outputs);
     }
-    let env = table.take("env").map(|node| environment(context, node)).unwrap_or_default();
+    let env = table.take("env").map(|node| environment(context, node, known)).unwrap_or_default();
     let input_args = indexed(&mut table, "input_args", "command.input_args");
-    let input_args = input_args.into_iter().filter_map(|below| input_arg(below, known.inputs)).collect();
+    let input_args =
+        input_args.into_iter().filter_map(|below| input_arg(below, known.inputs, &texts)).collect();
     table.finish(Unknown::Error);
     let spans: Vec<Range<usize>> = texts.iter().map(|text| text.span.clone()).collect();
     let command = Command {
@@ -275,7 +279,7 @@ fn no_nul(context: &Context<'_>, span: &Range<usize>, text: &str, key: &str) {
     }
 }
 
-fn environment(context: &Context<'_>, node: Node<'_>) -> BTreeMap<String, String> {
+fn environment(context: &Context<'_>, node: Node<'_>, known: Known<'_>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let Some(mut table) = Table::new(context, node, "`command.env`") else { return found };
     for (key, node) in table.rest() {
@@ -290,6 +294,7 @@ fn environment(context: &Context<'_>, node: Node<'_>) -> BTreeMap<String, String
         match node.value {
             Value::String(value) => {
                 no_nul(context, &node.span, &value, "command.env");
+                placeholder::check(context, &node.span, &value, known.inputs, known.outputs);
                 found.insert(key.name.into_owned(), value.into_owned());
             }
             other => {
@@ -301,12 +306,19 @@ fn environment(context: &Context<'_>, node: Node<'_>) -> BTreeMap<String, String
     found
 }
 
-fn input_arg(mut table: Table<'_, '_>, inputs: &[Port]) -> Option<InputArg> {
+fn input_arg(mut table: Table<'_, '_>, inputs: &[Port], argv: &[Text<'_>]) -> Option<InputArg> {
     let input = table.needed_text("input");
     let flag = nullable(&mut table, "flag");
     let repeatable = table.flag("repeatable");
     let optional = table.flag("optional");
+    let place = table.key_span("before");
     let before = nullable(&mut table, "before");
+    if let (Some(before), Some(place)) = (&before, place)
+        && !argv.iter().any(|argument| argument.value == *before)
+    {
+        let message = format!("`before`: `{}` is no argument of `argv`", shown(before));
+        table.context.error(&place, "unknown-argument", message);
+    }
     if let Some(text) = &input
         && !inputs.iter().any(|port| port.name == text.value)
     {

@@ -51,9 +51,9 @@ const CLI: &str = "runtime: {type: python-cli, entrypoint: run.py}\n";
 #[test]
 fn a_whole_executor_is_read() {
     let files = with_executor(
-        "kind: built_in\nruntime: {kind: command, command: {argv: [python3, run.py, '{film}'], cwd: '{out}', env: {A: b}, input_args: [{input: film, flag: --film, before: null}]}}\n\
+        "kind: built_in\nruntime: {kind: command, command: {argv: [python3, run.py, '{film}'], cwd: '{pack_root}', env: {A: b}, input_args: [{input: film, flag: --film, before: '{film}'}]}}\n\
          inputs:\n  - {name: film, type: file}\n  - {name: speed, type: number, required: false, default: 1.5, placeholder: rate}\n\
-         outputs:\n  - {name: cut, type: file, mode: create, path_template: '{out}/cut.mp4'}\n\
+         outputs:\n  - {name: cut, type: file, mode: create, path_template: '{film}/cut.mp4'}\n\
          cache: {mode: none, sentinels: [a], per_brief: true}\nisolation: {mode: in_process, binaries: [ffmpeg], network: true, env_passthrough: [LANG]}\n\
          secrets: [{name: API_KEY, required: true, description: for the server}]\nmetadata: {a: 1}\nconditions: [x]\ngraph: {}\n",
     );
@@ -120,10 +120,30 @@ fn a_runtime_that_is_none_is_denied() {
         ("command: {argv: [sh], env: {A: 1}}\n", "wrong-type"),
         ("command: {argv: [sh], env: {'A=B': x}}\n", "wrong-value"),
         ("command: {argv: [sh], input_args: [{input: film}]}\n", "unknown-input"),
+        (
+            "command: {argv: [sh], input_args: [{input: a, before: x}]}\ninputs: [{name: a}]\n",
+            "unknown-argument",
+        ),
         ("command: {argv: [sh]}\nruntime: {type: python-cli, entrypoint: run.py}\n", "wrong-value"),
     ] {
         refuses(&with_executor(more), rule, file);
     }
+}
+
+#[test]
+fn placeholders_that_nothing_stands_for_are_told() {
+    for more in [
+        "command: {argv: [echo, '{fil}']}\ninputs: [{name: film}]\n",
+        "command: {argv: [echo], cwd: '{out}'}\n",
+        "command: {argv: [echo], env: {A: '{b}'}}\n",
+        "command: {argv: [echo]}\noutputs: [{name: a, path_template: '{a}.txt'}]\n",
+        "command: {argv: [echo]}\ncache: {sentinels: ['{x}']}\n",
+    ] {
+        warns(&with_executor(more), "placeholder");
+    }
+    let fine = "command: {argv: [echo, '{f}', '{film}', '{cut}', '{pack_root}', '{{x}}', '{print $1}']}\ninputs: [{name: film, placeholder: f}]\n\
+        outputs: [{name: cut, path_template: '{film}.cut'}]\ncache: {sentinels: ['{cut}']}\n";
+    assert!(accepts(&with_executor(fine)).warnings.is_empty());
 }
 
 #[test]
