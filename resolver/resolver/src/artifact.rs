@@ -1,5 +1,6 @@
 //! What bytes say they are: the manifests of a capsule or pack, read from a tree in the store.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use astrid_authority::{CapsuleName, Digest};
@@ -9,7 +10,7 @@ use astrid_manifest::pack::contents::{Contents, Files};
 use astrid_manifest::pack::{self, PackManifest};
 use astrid_manifest::source::SourcePath;
 use astrid_store::read::Filter;
-use astrid_store::{Batch, Store, Tree, TreeEntry};
+use astrid_store::{Batch, Store, StoreError, Tree, TreeEntry};
 use semver::Version;
 
 use crate::error::{Error, Result};
@@ -159,9 +160,15 @@ impl PackArtifact {
         if pack::FILE_NAMES.iter().all(|name| tree.get(name).is_none()) {
             return Err(Error::invalid(format!("{what} has no pack.yaml")).hint("check the source's path"));
         }
-        let parsed = Contents::read(&Listed { store, tree, what })?;
-        let (contents, mut warnings) = (parsed.value, Vec::new());
-        warnings.extend(parsed.warnings.iter().map(ToString::to_string));
+        let files = Listed { store, tree, what, failed: RefCell::default() };
+        let read = Contents::read(&files);
+        // A file that the store can't give is no fault of the pack.
+        if let Some(failure) = files.failed.take() {
+            return Err(failure.into());
+        }
+        let parsed = read?;
+        let contents = parsed.value;
+        let mut warnings: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
         let manifest = contents.manifest.clone();
         let mut capsules = BTreeMap::new();
         if let Some(folder) = &manifest.content.capsules {
@@ -286,6 +293,7 @@ struct Listed<'a> {
     store: &'a Store,
     tree: &'a Tree,
     what: &'a str,
+    failed: RefCell<Option<StoreError>>,
 }
 
 impl Files for Listed<'_> {
@@ -294,7 +302,8 @@ impl Files for Listed<'_> {
     }
 
     fn bytes(&self, path: &str) -> Option<Vec<u8>> {
-        self.store.get(&self.tree.get(path)?.blob).ok()
+        let found = self.store.get(&self.tree.get(path)?.blob);
+        found.map_err(|error| *self.failed.borrow_mut() = Some(error)).ok()
     }
 
     fn length(&self, path: &str) -> Option<u64> {

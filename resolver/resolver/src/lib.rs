@@ -35,6 +35,7 @@
 //! | [`mod@discover`] | what packs are around, and what they offer and disclose |
 //! | [`receipt`] | what a generation is made of, signed by its home |
 //! | [`pack`] | where a pack is, which are installed, and what they were before |
+//! | [`pack_folder`] | a pack on disk, checked whole |
 //! | [`rollback`] | back to an earlier generation |
 //! | [`history`] | what was switched, when and by whom |
 
@@ -62,6 +63,7 @@ pub mod lock_state;
 pub mod observed;
 pub mod origin;
 pub mod pack;
+pub mod pack_folder;
 pub mod plan;
 pub mod policy;
 pub mod progress;
