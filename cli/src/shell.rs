@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::exit::Failure;
+use crate::render::safe;
 
 /// How data is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -259,20 +260,26 @@ impl Shell {
         self.complain(failure.diagnostics.iter().cloned());
         let mut text = String::new();
         let word = paint(style::ERROR, "error:");
-        let _ = write!(text, "{word} {}", failure.message);
+        // Failures quote manifests, paths and servers: what these hold must not move the cursor.
+        let _ = write!(text, "{word} {}", safe_lines(&failure.message));
         for reason in &failure.reasons {
-            let _ = write!(text, "\n  {reason}");
+            let _ = write!(text, "\n  {}", safe_lines(reason));
         }
         if let Some(hint) = &failure.hint {
             let mut lines = hint.lines();
             let word = paint(style::HINT, "hint:");
-            let _ = write!(text, "\n{word} {}", lines.next().unwrap_or_default());
+            let _ = write!(text, "\n{word} {}", safe(lines.next().unwrap_or_default()));
             for line in lines {
-                let _ = write!(text, "\n      {line}");
+                let _ = write!(text, "\n      {}", safe(line));
             }
         }
         self.say(&text);
     }
+}
+
+/// Lines that are safe to show, each for itself.
+fn safe_lines(text: &str) -> String {
+    text.split('\n').map(safe).collect::<Vec<_>>().join("\n")
 }
 
 fn internal(error: &dyn std::fmt::Display) -> Failure {
