@@ -55,8 +55,12 @@ impl From<astrid_bundle::Error> for Error {
 /// `Invalid` when it is none, `Corrupt` when its bytes are not what it promises, `Signature` when its signature is of
 /// another bundle, `Failed` when it can't be read.
 pub fn open(path: &Path, shown: &str) -> Result<Shuttle> {
-    let file = File::open(path)
-        .map_err(|error| Error::failed(format!("`{shown}` can't be opened")).caused_by(error))?;
+    let unopened = |error| Error::failed(format!("`{shown}` can't be opened")).caused_by(error);
+    // A pipe would be waited for, and a device may never end.
+    if !std::fs::metadata(path).map_err(unopened)?.is_file() {
+        return Err(Error::invalid(format!("{shown}: it is no regular file")));
+    }
+    let file = File::open(path).map_err(unopened)?;
     Shuttle::open(file, &Limits::default()).map_err(|error| {
         let error = Error::from(error);
         let named = Error::new(error.kind(), format!("{shown}: {}", error.message()))

@@ -150,7 +150,9 @@ pub fn resolve(context: &Context, declaration: &Declaration, request: &Request) 
     }
     check_floor(context, declaration)?;
     let state = lock_state(declaration, &request.selection);
-    if request.mode != LockMode::Normal
+    // What a bundle holds is what its lock pins: one that is stale was never sealed by this program.
+    let is_pinned = declaration.bundle().is_some() && declaration.lock().is_some();
+    if (request.mode != LockMode::Normal || is_pinned)
         && let Some(refusal) = state.refusal()
     {
         return Err(refusal);

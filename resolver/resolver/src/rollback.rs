@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 
 use astrid_authority::Digest;
 use astrid_manifest::distro::Distro;
+use astrid_manifest::lock::Lock;
 use astrid_manifest::signer::Signer;
+use astrid_manifest::subject::Subject;
 use astrid_store::generation::{Action as MadeBy, Generation, GenerationNumber, Generations};
 use astrid_store::journal::{Recovered, Switch, SwitchError};
 
 use crate::apply::{Applied, BeforeSwitch, begin, generation_acks};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gate::{Evidence, Gate};
 use crate::history;
 use crate::observed::{Current, Depth, check_content};
 use crate::plan::{DistroSigned, Nonce, Plan, PlanInput, plan};
@@ -47,7 +50,7 @@ pub struct RollbackProposal {
 ///
 /// # Errors
 /// 82 when trust in something of that generation was taken back, 85 when the policy of today forbids
-/// it, 84 when bytes of it are gone.
+/// it, 83 when a rule of today names another signer, 84 when bytes of it are gone.
 pub fn propose_rollback(context: &Context, options: &RollbackOptions<'_>) -> Result<RollbackProposal> {
     let generations = Generations::new(context.home.clone(), context.store.disk().clone());
     let secrets = SecretStore::open_existing(&context.home, context.store.disk())?;
@@ -105,6 +108,7 @@ fn check_policy_and_plan(
     let parse = if target.facts.origin == "home" { Distro::parse_home } else { Distro::parse };
     let distro = parse("Distro.toml", &declaration).map_err(Error::from)?.value;
     let policy = trust.effective_policy(&distro.policy, &target.facts.origin, &Signer::Unsigned);
+    check_makers(&Gate::open(context, &policy, trust.policy.trusted_root), &target.lock)?;
     let acknowledgements = trust
         .acknowledgements(context, &target.facts.origin, Vec::new(), &Signer::Unsigned, false)
         .with_generation(to.get(), &generation_acks(&target.generation)?);
@@ -159,6 +163,25 @@ fn check_policy_and_plan(
         allow_empty: true,
     })?;
     Ok(RollbackProposal { plan, to })
+}
+
+/// Says whether who made what a generation runs may have made it, by the rules of today.
+fn check_makers(gate: &Gate<'_>, lock: &Lock) -> Result<()> {
+    let capsules = lock.capsules.iter().filter(|locked| locked.pack.is_none()).map(|locked| {
+        let subject = Subject::Capsule(locked.name.clone());
+        (subject, &locked.source, locked.content, locked.archive, locked.bundle, &locked.signer)
+    });
+    let packs = lock.packs.iter().map(|locked| {
+        let subject = Subject::Pack(locked.id.clone());
+        (subject, &locked.source, locked.content, locked.archive, locked.bundle, &locked.signer)
+    });
+    for (subject, source, content, archive, signature, signer) in capsules.chain(packs) {
+        // What a bundle of version 1 brought has no signature of its own; this home wrote down whose that was.
+        let vouched = (!signer.is_unsigned()).then_some(signer);
+        gate.admit(&Evidence { subject: &subject, source, content, archive, signature, vouched })?;
+    }
+    gate.save();
+    Ok(())
 }
 
 /// Rolls back.

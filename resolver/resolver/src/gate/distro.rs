@@ -12,7 +12,7 @@ use astrid_provenance::verify::{Artifact, Verified, Verifier};
 
 use super::{Gate, about, admitted, nobody_may_sign, unsigned_against_rule};
 use crate::bundle::{Shuttle, seal_under};
-use crate::declaration::Declaration;
+use crate::declaration::{Declaration, LOCK};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::FoundRule;
 
@@ -78,15 +78,45 @@ pub(crate) fn check_distro(gate: &Gate<'_>, declaration: &Declaration) -> Result
         }
     }
     if stale && !origin.is_fetched() {
-        // Somebody is at work on it. Where a signature is demanded, being unsigned is refused later.
-        let notes = vec![format!(
-            "{DISTRO_SIGNATURE} is about other files than the ones here: sign again before publishing"
-        )];
-        return Ok(DistroProof { signer: Signer::Unsigned, required, notes });
+        return stale_here(&subject, rule, required, refusals);
     }
-    Err(Error::new(ErrorKind::Signature, format!("the signature of {subject} is refused"))
+    let message = match rule {
+        Some(rule) => format!("the signature of {subject} is refused by the rule at {rule}"),
+        None => format!("the signature of {subject} is refused"),
+    };
+    Err(Error::new(ErrorKind::Signature, message)
         .because(refusals)
         .hint("get the distro again from who publishes it; nothing was changed"))
+}
+
+/// Somebody is at work on it. Where a signature is demanded, being unsigned is refused later.
+fn stale_here(
+    subject: &Subject,
+    rule: Option<FoundRule<'_>>,
+    required: bool,
+    reasons: Vec<String>,
+) -> Result<DistroProof> {
+    if let (Some(rule), true) = (rule, required) {
+        return Err(unsigned_against_rule(subject, rule).because(reasons));
+    }
+    let notes = vec![format!(
+        "{DISTRO_SIGNATURE} is about other files than the ones here: sign again before publishing"
+    )];
+    Ok(DistroProof { signer: Signer::Unsigned, required, notes })
+}
+
+impl Gate<'_> {
+    /// Takes back what was found out about a distro: its signature is of another lock than the one that is applied.
+    ///
+    /// # Errors
+    /// `Signature` when a rule says who must sign it.
+    pub(crate) fn without_signature(&self, declaration: &Declaration, proof: &mut DistroProof) -> Result<()> {
+        let subject = Subject::Distro(declaration.distro().header.id.clone());
+        let rule = self.policy.signer_rule(&subject, None);
+        let reasons = vec!["what is here is not what its Distro.lock pins".to_owned()];
+        *proof = stale_here(&subject, rule, proof.required, reasons)?;
+        Ok(())
+    }
 }
 
 /// Who sealed the bundle that a declaration came in. Whatever else is asked, one must be sealed by somebody.
@@ -131,7 +161,12 @@ fn check_bundle(
     let claimed = bundle.payload().and_then(|payload| Statement::parse(payload).ok());
     let lock = declaration.lock_text().map(|lock| Digests::of(lock.as_bytes()));
     let is_about_both = |statement: &Statement| {
-        statement.is_about(&own) && lock.as_ref().is_none_or(|lock| statement.is_about(lock))
+        let is_about_lock = match &lock {
+            Some(lock) => statement.is_about(lock),
+            // A lock that was signed and is gone pins nothing any more.
+            None => statement.subject.iter().all(|subject| subject.name != LOCK),
+        };
+        statement.is_about(&own) && is_about_lock
     };
     if claimed.as_ref().is_some_and(|claimed| !is_about_both(claimed)) {
         return Err(Refusal::Stale);

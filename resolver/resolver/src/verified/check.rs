@@ -41,7 +41,7 @@ use crate::source::{digest_now, is_complete};
 pub fn verify(context: &Context, mut resolution: Resolution, freshness: Freshness) -> Result<VerifiedFleet> {
     let context = &in_mode(context, resolution.request.mode);
     let trust = HomeTrust::read(context)?;
-    let (policy, proof) = trust.judge(context, &resolution.declaration)?;
+    let (policy, mut proof) = trust.judge(context, &resolution.declaration)?;
     let gate = Gate::open(context, &policy, trust.policy.trusted_root);
     if freshness == Freshness::StatCache
         && let Some(lock) = taken_lock(&resolution)
@@ -65,6 +65,7 @@ pub fn verify(context: &Context, mut resolution: Resolution, freshness: Freshnes
     gate.save();
     let lock = write_entries(&resolution, &solved, &checked)?;
     compare_with_known(&resolution, &lock, was_fresh)?;
+    check_signed_lock(&gate, &resolution.declaration, &lock, &mut proof)?;
     check_policy(context, &resolution, &solved, &checked, &policy)?;
     for (name, one) in &checked.capsules {
         for text in ungranted(name, &one.authority) {
@@ -86,6 +87,21 @@ pub fn verify(context: &Context, mut resolution: Resolution, freshness: Freshnes
         listings: Listings::default(),
     };
     Ok(fleet(context, &resolution, lock, found))
+}
+
+/// In a folder that people edit, a signature is of the lock that was there. When another one is about to take its
+/// place, what is applied is not what was signed.
+fn check_signed_lock(
+    gate: &Gate<'_>,
+    declaration: &Declaration,
+    lock: &Lock,
+    proof: &mut DistroProof,
+) -> Result<()> {
+    let is_edited = !declaration.origin().is_fetched() && declaration.bundle().is_none();
+    if proof.signer.is_unsigned() || !is_edited || declaration.lock_text() == Some(&*lock.to_toml()) {
+        return Ok(());
+    }
+    gate.without_signature(declaration, proof)
 }
 
 /// Who vouches for every byte of a bundle of version 1: its lock, which is signed, has the digest of each archive.

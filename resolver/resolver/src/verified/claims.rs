@@ -85,18 +85,23 @@ fn refuse_claim(what: &str, wrong: &[(&str, bool)]) -> Result<()> {
 /// was, whatever the server says now.
 pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh: bool) -> Result<()> {
     let Some(known) = resolution.declaration.lock() else { return Ok(()) };
-    // What a bundle holds is what its lock pins, or it is refused.
-    let strict = resolution.request.mode != LockMode::Normal || resolution.declaration.bundle().is_some();
+    // What a bundle holds is what its lock pins, or it is refused. So is what was fetched: nobody here edits it, and
+    // who signed the lock signed what it pins.
+    let strict = resolution.request.mode != LockMode::Normal
+        || resolution.declaration.bundle().is_some()
+        || was_fresh && resolution.declaration.origin().is_fetched();
     let upgrade = &resolution.request.upgrade;
     let describe = |member: &Member, what: &str, found: &str, said: &str| {
         Error::corrupt(format!("the {what} of {} is {found}, and Distro.lock says {said}", member.words()))
             .hint("if the change is wanted, run `astrid lock` (for a moved tag: `--upgrade NAME`) and review it")
     };
-    let claims = |archive: &Option<Digest>, rest: [(&'static str, Option<Digest>); 6]| {
+    let claims = |archive: &Option<Digest>, rest: [(&'static str, Option<Digest>); 7]| {
         let mut all = vec![("archive", *archive)];
         all.extend(rest);
         all
     };
+    // Who publishes an artifact may attest it once more; a locked run differs in nothing.
+    let bundle = |digest: Option<Digest>| digest.filter(|_| strict);
     for found in &lock.capsules {
         let Some(said) = known.capsule(found.name.as_str()) else { continue };
         let member = Member::Capsule(found.name.clone());
@@ -120,6 +125,7 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
                     ("wit", one.wit),
                     ("authority", Some(one.authority)),
                     ("tools", one.tools),
+                    ("bundle", bundle(one.bundle)),
                 ],
             )
         };
@@ -150,6 +156,7 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
                     ("content", Some(one.content)),
                     ("permissions", Some(one.permissions)),
                     ("authority", Some(one.authority)),
+                    ("bundle", bundle(one.bundle)),
                     ("", None),
                     ("", None),
                     ("", None),
