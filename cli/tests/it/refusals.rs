@@ -2,8 +2,14 @@
 
 mod artifacts;
 mod case;
+mod changes;
 mod documents;
 mod edits;
+mod fleets;
 mod identities;
+mod parts;
+mod release;
 mod roots;
 pub(crate) mod scene;
+mod seals;
+mod shuttles;

@@ -10,7 +10,7 @@ use astrid_hermetic_sigstore::{Claims, Sigstore, sha256};
 use astrid_provenance::SigningKey;
 use serde_json::json;
 
-use crate::env::{Ran, TestEnv};
+use crate::env::{Ran, Run, TestEnv};
 
 /// The issuer of GitHub's workflows.
 pub(crate) const GITHUB: &str = "https://token.actions.githubusercontent.com";
@@ -117,23 +117,36 @@ pub(crate) fn differences(
 pub(crate) enum Leaves {
     /// Nothing.
     Nothing,
-    /// Bytes that were brought to be looked at, in the store, under the digest that is theirs. Nothing names them,
-    /// and `gc` removes them; what was there before is as it was.
-    UnnamedBlobs,
+    /// Notes below `var/` that only save time: each is checked again before it is believed.
+    Notes,
+    /// Those, and what was brought to be looked at: bytes in the store under the digest that is theirs. Nothing names
+    /// them, and `gc` removes them; whose they are can't be known before they are there.
+    Brought,
 }
 
 /// Runs what must be refused; the machine is byte for byte as before, or the test fails.
 #[track_caller]
 pub(crate) fn refused(env: &TestEnv, name: &str, arguments: &[&str], code: i32, says: &[&str]) -> Ran {
-    let (ran, wrong) = refusal(env, arguments, Leaves::Nothing, code, says);
-    assert!(wrong.is_empty(), "{name}: {}\n{}", wrong.join("\n"), ran.shown());
-    ran
+    refused_but(env, name, arguments, Leaves::Nothing, code, says)
 }
 
 /// As [`refused`], of what brings bytes before it knows who made them.
 #[track_caller]
 pub(crate) fn refused_fleet(env: &TestEnv, name: &str, arguments: &[&str], code: i32, says: &[&str]) -> Ran {
-    let (ran, wrong) = refusal(env, arguments, Leaves::UnnamedBlobs, code, says);
+    refused_but(env, name, arguments, Leaves::Brought, code, says)
+}
+
+/// As [`refused`], of what may leave something.
+#[track_caller]
+pub(crate) fn refused_but(
+    env: &TestEnv,
+    name: &str,
+    arguments: &[&str],
+    leaves: Leaves,
+    code: i32,
+    says: &[&str],
+) -> Ran {
+    let (ran, wrong) = refusal(env, arguments, leaves, code, says);
     assert!(wrong.is_empty(), "{name}: {}\n{}", wrong.join("\n"), ran.shown());
     ran
 }
@@ -146,10 +159,26 @@ pub(crate) fn refusal(
     code: i32,
     says: &[&str],
 ) -> (Ran, Vec<String>) {
-    let before = everything(&env.path(""));
-    let ran = env.astrid(arguments);
+    refusal_of(env, env.run(arguments), leaves, code, says)
+}
+
+/// As [`refusal`], of a run that was made ready.
+pub(crate) fn refusal_of(
+    env: &TestEnv,
+    run: Run<'_>,
+    leaves: Leaves,
+    code: i32,
+    says: &[&str],
+) -> (Ran, Vec<String>) {
+    let mut before = everything(&env.path(""));
+    let ran = run.go();
     let mut after = everything(&env.path(""));
-    if leaves == Leaves::UnnamedBlobs {
+    if leaves != Leaves::Nothing {
+        before.retain(|path, thing| !is_note(path, thing));
+        after.retain(|path, thing| !is_note(path, thing));
+    }
+    if leaves == Leaves::Brought {
+        // What was there before stays in the comparison.
         after.retain(|path, thing| before.contains_key(path) || !is_unnamed_blob(path, thing));
     }
     let mut wrong = differences(&before, &after);
@@ -157,12 +186,19 @@ pub(crate) fn refusal(
     (ran, wrong)
 }
 
+/// Notes below `var/` of the home that only save time.
+const NOTES: [&str; 3] = ["home/var/brought", "home/var/verified-signatures", "home/var/cache"];
+
+fn is_note(path: &Path, thing: &Thing) -> bool {
+    NOTES.iter().any(|note| path.starts_with(note)) && matches!(thing, Thing::Folder(_) | Thing::File(..))
+}
+
 /// A blob of the home's store under its own digest, or a folder of such.
 fn is_unnamed_blob(path: &Path, thing: &Thing) -> bool {
     match thing {
         Thing::Folder(_) => {
-            path.starts_with("home/store/blobs")
-                || ["home", "home/store"].iter().any(|own| path == Path::new(own))
+            let above = ["home", "home/store", "home/var"];
+            path.starts_with("home/store/blobs") || above.iter().any(|own| path == Path::new(own))
         }
         Thing::File(_, bytes) => {
             let name = path.file_name().and_then(|name| name.to_str());
