@@ -8,6 +8,8 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -47,12 +49,13 @@ pub enum Environment {
     Only(BTreeMap<OsString, OsString>),
 }
 
-/// Where output goes as it comes.
+/// Where output goes as it comes. Each says whether somebody still reads there; where nobody does, the process is
+/// told so in the way of pipes.
 pub trait Output {
     /// What the process wrote on its standard output.
-    fn out(&mut self, bytes: &[u8]);
+    fn out(&mut self, bytes: &[u8]) -> bool;
     /// What the process wrote on its standard error.
-    fn err(&mut self, bytes: &[u8]);
+    fn err(&mut self, bytes: &[u8]) -> bool;
 }
 
 /// Tells a run that a person wants it to end.
@@ -140,13 +143,14 @@ pub(crate) fn run(
     let mut child = spawn(invocation)?;
     let Interrupts { sender, receiver } = interrupts;
     let mut open = 0;
+    let unread = [Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false))];
     if let Some(pipe) = child.stdout.take() {
         open += 1;
-        read_along(pipe, sender.clone(), Event::Out);
+        read_along(pipe, sender.clone(), Event::Out, unread[0].clone());
     }
     if let Some(pipe) = child.stderr.take() {
         open += 1;
-        read_along(pipe, sender.clone(), Event::Err);
+        read_along(pipe, sender.clone(), Event::Err, unread[1].clone());
     }
     let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else {
         return Err(Error::failed("the process has no number"));
@@ -163,11 +167,11 @@ pub(crate) fn run(
         match watch.next(&receiver) {
             Some(Event::Out(bytes)) => {
                 log.output(&bytes);
-                output.out(&bytes);
+                unread[0].store(!output.out(&bytes), Ordering::Relaxed);
             }
             Some(Event::Err(bytes)) => {
                 log.output(&bytes);
-                output.err(&bytes);
+                unread[1].store(!output.err(&bytes), Ordering::Relaxed);
             }
             Some(Event::Closed) => open -= 1,
             Some(Event::Ended) => {
@@ -291,10 +295,11 @@ fn read_along(
     mut pipe: impl Read + Send + 'static,
     sender: SyncSender<Event>,
     event: impl Fn(Vec<u8>) -> Event + Send + 'static,
+    unread: Arc<AtomicBool>,
 ) {
     std::thread::spawn(move || {
         let mut buffer = vec![0; CHUNK];
-        loop {
+        while !unread.load(Ordering::Relaxed) {
             match pipe.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => {
@@ -306,6 +311,8 @@ fn read_along(
                 Err(_) => break,
             }
         }
+        // Before it is told: who writes there next is to know.
+        drop(pipe);
         let _ = sender.send(Event::Closed);
     });
 }

@@ -51,13 +51,6 @@ fn parts(template: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// The names that a template asks for.
-#[must_use]
-pub fn names(template: &str) -> Vec<&str> {
-    let names = parts(template).into_iter();
-    names.filter_map(|part| if let Part::Name(name) = part { Some(name) } else { None }).collect()
-}
-
 /// The template with its values; `place` says where it is written.
 ///
 /// # Errors

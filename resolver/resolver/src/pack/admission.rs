@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use astrid_authority::{Digest, PackId};
 use astrid_manifest::pack::TrustSummary;
 use astrid_manifest::pack::contents::Contents;
-use astrid_store::read::{Filter, ingest_dir};
-use astrid_store::tree::{Limits, MAX_PATH_DEPTH};
+use astrid_store::tree::MAX_PATH_DEPTH;
 use astrid_store::{Store, Tree};
 
 use super::installed::{installed_pack, other};
@@ -72,14 +71,12 @@ impl Admitted {
         Self::of(&store, tree, root, Some(accepted)).map(Some)
     }
 
-    /// The pack in a folder that nobody accepted: its bytes are copied into `store`, and are what is run.
+    /// A pack that nobody accepted, whose bytes are in a store aside: they are what is run.
     ///
     /// # Errors
     /// `Invalid` with all complaints when it is no valid pack.
-    pub fn folder(store: &Store, folder: &Path) -> Result<Self> {
-        let batch = store.batch();
-        let tree = ingest_dir(folder, &Filter::All, &Limits::default(), &batch)?;
-        batch.finish()?;
+    pub fn aside(store: &Store, content: &Digest) -> Result<Self> {
+        let tree = store.tree(content)?;
         let root = store.serve_tree(&tree)?;
         Self::of(store, tree, root, None)
     }
@@ -162,6 +159,8 @@ fn walk(
 
 #[cfg(test)]
 mod tests {
+    use astrid_store::read::{Filter, ingest_dir};
+    use astrid_store::tree::Limits;
     use astrid_store::{Disk, Home};
 
     use super::*;
@@ -192,12 +191,16 @@ mod tests {
         }
 
         fn admitted(&self) -> Admitted {
-            Admitted::folder(&self.store, &self.folder.path().join("demo")).unwrap()
+            let batch = self.store.batch();
+            let folder = self.folder.path().join("demo");
+            let tree = ingest_dir(&folder, &Filter::All, &Limits::default(), &batch).unwrap();
+            batch.finish().unwrap();
+            Admitted::aside(&self.store, &tree.digest()).unwrap()
         }
     }
 
     #[test]
-    fn a_folder_is_copied_before_anything_is_said_about_it() {
+    fn what_is_run_is_the_copy_that_was_looked_at() {
         let scene = Scene::new();
         let admitted = scene.admitted();
         assert_eq!(admitted.id.as_str(), "demo");
@@ -209,8 +212,8 @@ mod tests {
 
     #[test]
     fn what_python_leaves_is_removed_before_it_could_be_run() {
-        let admitted = Scene::new();
-        let admitted = admitted.admitted();
+        let scene = Scene::new();
+        let admitted = scene.admitted();
         let cache = admitted.root.join("executors/run/__pycache__");
         std::fs::create_dir(&cache).unwrap();
         std::fs::write(cache.join("x.pyc"), "").unwrap();

@@ -83,6 +83,43 @@ pub struct Reach {
     pub variables: BTreeSet<String>,
 }
 
+/// What no isolated run may write to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Protected {
+    /// Folders that are not opened, nor any above them; those in them are.
+    pub around: Vec<PathBuf>,
+    /// Folders that are not opened, nor any above or in them.
+    pub whole: Vec<PathBuf>,
+}
+
+impl Protected {
+    fn check(&self, reach: &Reach) -> Result<()> {
+        for path in &reach.write {
+            let opened = real(path);
+            let above = self.around.iter().chain(&self.whole).find(|one| real(one).starts_with(&opened));
+            let inside = || self.whole.iter().find(|one| opened.starts_with(real(one)));
+            if let Some(one) = above.or_else(inside) {
+                return Err(Error::usage(format!(
+                    "{} can't be opened to an isolated run: what is to be kept from it is there ({})",
+                    path.display(),
+                    one.display()
+                ))
+                .hint("start it in the folder of a project, such as with `-C DIR`"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A path without links, as far as it is there. What would climb out of what is not there yet may be anywhere.
+fn real(path: &PathBuf) -> PathBuf {
+    let there = path.ancestors().find_map(|one| Some((one, one.canonicalize().ok()?)));
+    let Some((one, found)) = there else { return PathBuf::from("/") };
+    let rest = path.strip_prefix(one).unwrap_or(Path::new(""));
+    let climbs = rest.components().any(|part| part == std::path::Component::ParentDir);
+    if climbs { PathBuf::from("/") } else { found.join(rest) }
+}
+
 /// What the process that enters the sandbox is told.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,23 +145,9 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the system can't, or when the reach holds what a sandbox is to protect.
-    pub fn new(mut reach: Reach, protected: &[PathBuf]) -> Result<Self> {
+    pub fn new(mut reach: Reach, protected: &Protected) -> Result<Self> {
         supported()?;
-        for path in &reach.write {
-            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-            let inside = protected.iter().find(|one| {
-                let one = one.canonicalize().unwrap_or_else(|_| (*one).clone());
-                one.starts_with(&real)
-            });
-            if let Some(inside) = inside {
-                return Err(Error::usage(format!(
-                    "{} can't be opened to an isolated run: {} is in it",
-                    path.display(),
-                    inside.display()
-                ))
-                .hint("start it in the folder of a project, such as with `-C DIR`"));
-            }
-        }
+        protected.check(&reach)?;
         let own = tempfile::Builder::new().prefix("astrid-run-").tempdir();
         let own = own.map_err(|error| Error::failed(format!("there is no temporary folder: {error}")))?;
         let folder = own.path().join("tmp");
@@ -273,4 +296,40 @@ pub fn enter(order: &Path) -> Error {
 
 fn refused(why: &str) -> Error {
     Error::failed(format!("it could not be isolated, and was not run: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(protected: &Protected, path: &Path) -> Result<()> {
+        protected.check(&Reach { write: BTreeSet::from([path.to_owned()]), ..Reach::default() })
+    }
+
+    #[test]
+    fn folders_of_projects_are_opened() {
+        let root = tempfile::tempdir().unwrap();
+        let user = root.path().join("ada");
+        std::fs::create_dir_all(user.join("project")).unwrap();
+        let protected = Protected { around: vec![user.clone()], whole: vec![user.join(".astrid")] };
+        assert!(check(&protected, &user.join("project")).is_ok());
+        assert!(check(&protected, &user.join("project/new/report")).is_ok());
+        assert!(check(&protected, &root.path().join("other")).is_ok());
+    }
+
+    #[test]
+    fn what_is_to_be_kept_is_not_opened_denied() {
+        let root = tempfile::tempdir().unwrap();
+        let user = root.path().join("ada");
+        std::fs::create_dir_all(user.join("project")).unwrap();
+        std::fs::create_dir_all(user.join(".astrid/keys")).unwrap();
+        std::os::unix::fs::symlink(user.join(".astrid"), user.join("project/link")).unwrap();
+        let protected = Protected { around: vec![user.clone()], whole: vec![user.join(".astrid")] };
+        for path in
+            ["", ".", "..", ".astrid", ".astrid/keys", ".astrid/new", "project/link/new", "project/no/../.."]
+        {
+            assert!(check(&protected, &user.join(path)).is_err(), "{path}");
+        }
+        assert!(check(&protected, Path::new("/")).is_err());
+    }
 }

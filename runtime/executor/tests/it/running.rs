@@ -183,6 +183,13 @@ fn an_interrupt_reaches_the_process() {
 }
 
 #[test]
+fn what_nobody_reads_ends_who_writes_it() {
+    let scene = Scene::new("command: {argv: ['yes']}\n", &[]);
+    let (report, _) = scene.run_how(&[], How { unread: true, ..How::default() });
+    assert_ne!(report.ended, Ended::Exited(0));
+}
+
+#[test]
 fn a_program_that_is_not_there_is_told_denied() {
     let scene = Scene::new("command: {argv: [no-such-program]}\n", &[]);
     let error = scene.go(&[], How::default()).map(|_| ()).unwrap_err();

@@ -22,15 +22,19 @@ pub(crate) struct Scene {
 pub(crate) struct Written {
     pub(crate) out: String,
     pub(crate) err: String,
+    /// Nobody reads what is written on standard output.
+    unread: bool,
 }
 
 impl Output for Written {
-    fn out(&mut self, bytes: &[u8]) {
+    fn out(&mut self, bytes: &[u8]) -> bool {
         self.out.push_str(std::str::from_utf8(bytes).unwrap());
+        !self.unread
     }
 
-    fn err(&mut self, bytes: &[u8]) {
+    fn err(&mut self, bytes: &[u8]) -> bool {
         self.err.push_str(std::str::from_utf8(bytes).unwrap());
+        true
     }
 }
 
@@ -39,6 +43,7 @@ impl Output for Written {
 pub(crate) struct How {
     pub(crate) timeout: Option<Duration>,
     pub(crate) again: bool,
+    pub(crate) unread: bool,
     pub(crate) interrupts: Interrupts,
 }
 
@@ -116,7 +121,7 @@ impl Scene {
             sandbox: None,
             now: &|| "2026-11-20T12:00:00Z".parse().unwrap(),
         };
-        let mut written = Written::default();
+        let mut written = Written { unread: how.unread, ..Written::default() };
         let outcome =
             self.with_machine(|machine| task.run(&options, machine, how.interrupts, &mut written))?;
         Ok((outcome, written))
