@@ -118,11 +118,11 @@ impl Folder<'_> {
                     continue;
                 }
                 if metadata.nlink() > 1 {
-                    self.refuse(&path, "link", "is a hard link; copy the file instead of linking it");
+                    self.refuse(&path, "link", "it is a hard link; copy the file instead of linking it");
                 }
                 total = total.saturating_add(metadata.len());
                 if metadata.len() > limits.file_bytes {
-                    self.refuse(&path, "too-large", format!("is larger than {} bytes", limits.file_bytes));
+                    self.refuse(&path, "too-large", format!("it is larger than {} bytes", limits.file_bytes));
                 }
                 let executable = metadata.mode() & 0o100 != 0;
                 entries.push(TreeEntry {
@@ -154,7 +154,7 @@ fn unreadable(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) 
     move |source| StoreError::Io { action, path, source }
 }
 
-const LINK: &str = "is a symbolic link; a pack holds regular files, so put the file itself there";
+const LINK: &str = "it is a symbolic link; a pack holds regular files, so put the file itself there";
 
 fn within(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }

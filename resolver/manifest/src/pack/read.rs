@@ -13,7 +13,7 @@ use super::{
 };
 use crate::diagnostic::{Diagnostics, Parsed};
 use crate::distro::keyword;
-use crate::document::reader::{shown, to_json};
+use crate::document::reader::{closest, shown, to_json};
 use crate::document::{Context, MAX_FILE_BYTES, Node, Table, Text, Unknown, Value};
 use crate::source::SourcePath;
 use crate::version::Requirement;
@@ -182,7 +182,7 @@ fn word(table: &mut Table<'_, '_>, key: &'static str, words: &[&str]) -> Option<
         return None;
     }
     if !words.contains(&text.value.as_ref()) {
-        let message = format!("`{key}` must be one of {}", words.join(", "));
+        let message = format!("`{key}` must be one of {}, and is `{}`", words.join(", "), shown(&text.value));
         table.context.error(&text.span, "wrong-value", message);
     }
     Some(text.value.into_owned())
@@ -293,10 +293,25 @@ pub(crate) fn permissions(context: &Context<'_>, node: Node<'_>) -> Vec<Permissi
     permissions
 }
 
+fn permission_id(context: &Context<'_>, text: &Text<'_>) -> Option<PermissionId> {
+    let id = text.value.parse().ok();
+    if id.is_none() {
+        let ids = PermissionId::ALL.map(PermissionId::as_str);
+        let message = format!("`id` must be one of {}, and is `{}`", ids.join(", "), shown(&text.value));
+        match closest(&text.value, ids.into_iter()) {
+            Some(name) => {
+                let help = format!("did you mean `{name}`?");
+                context.error_help(&text.span, "permission-id", message, help);
+            }
+            None => context.error(&text.span, "permission-id", message),
+        }
+    }
+    id
+}
+
 fn permission(context: &Context<'_>, mut table: Table<'_, '_>, before: &[Permission]) -> Option<Permission> {
     let id_text = table.needed_text("id");
-    let id: Option<PermissionId> =
-        id_text.as_ref().and_then(|text| context.parse_text(text, "id", "permission-id"));
+    let id: Option<PermissionId> = id_text.as_ref().and_then(|text| permission_id(context, text));
     if let (Some(id), Some(text)) = (id, &id_text)
         && before.iter().any(|one| one.id == id)
     {
@@ -364,6 +379,10 @@ pub(super) fn secrets(context: &Context<'_>, node: Node<'_>) -> Vec<PackSecret> 
         let Some(name) = name else { continue };
         if !seen.insert(name.clone()) {
             context.error(&span, "duplicate", format!("the secret `{name}` is declared twice"));
+        }
+        if !required && description.as_deref().is_none_or(|text: &str| text.trim().is_empty()) {
+            let message = format!("the secret `{name}` is optional, and nothing says what it is for");
+            context.warn(&span, "secret", message, Some("give it a `description`".to_owned()));
         }
         secrets.push(PackSecret { name, required, description });
     }

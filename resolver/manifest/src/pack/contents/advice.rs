@@ -49,15 +49,6 @@ pub(super) fn about(context: &Context<'_>, manifest: &PackManifest, contents: &A
             );
         }
     }
-    let actions = contents.executors.values().map(|placed| &placed.item.action.secrets);
-    let actions = actions.chain(contents.orchestrators.values().map(|placed| &placed.item.action.secrets));
-    for secret in actions.flatten().chain(&manifest.secrets) {
-        if !secret.required && secret.description.as_deref().is_none_or(|text| text.trim().is_empty()) {
-            let message =
-                format!("the secret `{}` is optional, and nothing says what it is for", secret.name);
-            context.warn(&at, "secret", message, Some("give it a `description`".to_owned()));
-        }
-    }
     let dependencies = &manifest.dependencies;
     for (kind, names) in
         [("python", &dependencies.python), ("npm", &dependencies.npm), ("system", &dependencies.system)]
