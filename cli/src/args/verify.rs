@@ -17,10 +17,10 @@ pub(crate) struct VerifyArgs {
     #[arg(long, group = "what", conflicts_with = "SignatureArgs")]
     pub(crate) store: bool,
     /// Prove that what runs is the current generation, and that this is what its receipt and lock say
-    #[arg(long, group = "what")]
+    #[arg(long, group = "what", conflicts_with = "SignatureArgs")]
     pub(crate) fleet: bool,
     /// Hash everything that the Distro.lock of this folder pins, and prove again who signed it
-    #[arg(long, group = "what")]
+    #[arg(long, group = "what", conflicts_with = "SignatureArgs")]
     pub(crate) lock: bool,
     /// The key that the receipt must be signed with; without it, this home's own
     #[arg(long, value_name = "KEY", conflicts_with_all = ["artifact", "store", "lock"])]

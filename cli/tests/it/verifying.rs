@@ -258,7 +258,10 @@ fn who_does_not_say_whose_it_must_be_is_told_denied() {
         refused(env, name, &verify(more), 64, &[words]);
     }
     refused(env, "nothing", &["verify"], 64, &[]);
-    refused(env, "a key of no artifact", &["verify", "--store", "--key", &key], 64, &[]);
+    for what in ["--store", "--fleet", "--lock"] {
+        refused(env, "a key of no artifact", &["verify", what, "--key", &key], 64, &["cannot be used with"]);
+        refused(env, "a root of no artifact", &["verify", what, "--trusted-root", "root.json"], 64, &[]);
+    }
 }
 
 /// A fleet of a signed archive, a folder that nobody signed, and an archive that somebody else signed.
