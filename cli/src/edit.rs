@@ -12,6 +12,10 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) source: String,
     pub(crate) requirement: Option<String>,
+    /// What was asked for when the source was pinned.
+    pub(crate) requested: Option<String>,
+    /// The only content that will do.
+    pub(crate) content: Option<String>,
 }
 
 impl Entry {
@@ -35,6 +39,54 @@ fn named(table: &Table, kind: &str, name: &str) -> bool {
     table.get(key(kind)).and_then(Item::as_str) == Some(name)
 }
 
+/// Sets a text and keeps the comment behind it, or takes it away.
+fn set(table: &mut Table, key: &str, text: Option<&String>) {
+    let Some(text) = text else {
+        table.remove(key);
+        return;
+    };
+    let decor = table.get(key).and_then(Item::as_value).map(|old| old.decor().clone());
+    let mut item = value(text);
+    if let (Some(decor), Some(new)) = (decor, item.as_value_mut()) {
+        *new.decor_mut() = decor;
+    }
+    table[key] = item;
+}
+
+/// What of the entry of a pack is pinned anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Pin {
+    /// Another source; the same when there is none.
+    pub(crate) source: Option<String>,
+    /// Another requirement; the same when there is none.
+    pub(crate) requirement: Option<String>,
+    /// The only content that will do; none takes such a pin away.
+    pub(crate) content: Option<String>,
+}
+
+/// Pins a pack anew. Everything else of its entry stays, comments too.
+///
+/// # Errors
+/// When the text is no TOML, or has no such entry.
+pub(crate) fn pin(text: &str, id: &str, pin: &Pin) -> Result<String, Failure> {
+    let mut document = parse(text)?;
+    let entries = document.get_mut("pack").and_then(Item::as_array_of_tables_mut);
+    let table = entries.and_then(|entries| entries.iter_mut().find(|table| named(table, "pack", id)));
+    let Some(table) = table else {
+        return Err(Failure::failed(format!("Distro.toml has no pack `{id}`"))
+            .hint("what another pack brings is changed with that pack: `astrid why` says which"));
+    };
+    if pin.source.is_some() {
+        set(table, "source", pin.source.as_ref());
+    }
+    if pin.requirement.is_some() {
+        set(table, "version", pin.requirement.as_ref());
+        table.remove("tag");
+    }
+    set(table, "content", pin.content.as_ref());
+    Ok(document.to_string())
+}
+
 /// Adds an entry at the end of its kind; one of the same name gets the new source and version instead.
 ///
 /// # Errors
@@ -48,19 +100,18 @@ pub(crate) fn add(text: &str, entry: &Entry) -> Result<String, Failure> {
         .ok_or_else(|| Failure::invalid(format!("Distro.toml: `{kind}` must be written as [[{kind}]]")))?;
     let found = entries.iter_mut().find(|table| named(table, kind, &entry.name));
     if let Some(table) = found {
-        table["source"] = value(&entry.source);
+        set(table, "source", Some(&entry.source));
         table.remove("tag");
-        match &entry.requirement {
-            Some(requirement) => table["version"] = value(requirement),
-            None => drop(table.remove("version")),
-        }
+        set(table, "version", entry.requirement.as_ref());
+        set(table, "requested-ref", entry.requested.as_ref());
+        set(table, "content", entry.content.as_ref());
     } else {
         let mut table = Table::new();
-        table[key(kind)] = value(&entry.name);
-        table["source"] = value(&entry.source);
-        if let Some(requirement) = &entry.requirement {
-            table["version"] = value(requirement);
-        }
+        set(&mut table, key(kind), Some(&entry.name));
+        set(&mut table, "source", Some(&entry.source));
+        set(&mut table, "version", entry.requirement.as_ref());
+        set(&mut table, "requested-ref", entry.requested.as_ref());
+        set(&mut table, "content", entry.content.as_ref());
         entries.push(table);
     }
     Ok(document.to_string())
@@ -115,7 +166,14 @@ min-age = \"3d\"
 ";
 
     fn entry(name: &str, is_pack: bool) -> Entry {
-        Entry { is_pack, name: name.into(), source: format!("./{name}"), requirement: Some("1.2.0".into()) }
+        Entry {
+            is_pack,
+            name: name.into(),
+            source: format!("./{name}"),
+            requirement: Some("1.2.0".into()),
+            requested: None,
+            content: None,
+        }
     }
 
     #[test]
@@ -142,6 +200,20 @@ min-age = \"3d\"
         let with = add(TEXT, &entry("media_tools", true)).unwrap();
         assert!(with.contains("[[pack]]\nid = \"media_tools\"\n"), "{with}");
         assert_eq!(remove(&with, &["media_tools".into()]).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn a_pin_changes_in_its_place_and_comments_stay() {
+        let digest = format!("blake3:{}", "0".repeat(64));
+        let text = "# ours\n[[pack]]\nid = \"tools\" # keep\nsource = \"git+https://example.org/a?ref=1\" # where\nrequested-ref = \"HEAD\"\n";
+        let one = Pin { source: Some("git+https://example.org/a?ref=2".into()), ..Pin::default() };
+        let other = pin(text, "tools", &one).unwrap();
+        assert_eq!(other, text.replace("ref=1", "ref=2"));
+        let kept = Pin { content: Some(digest.clone()), ..Pin::default() };
+        let pinned = pin(text, "tools", &kept).unwrap();
+        assert!(pinned.contains(&format!("content = \"{digest}\"")), "{pinned}");
+        assert_eq!(pin(&pinned, "tools", &Pin::default()).unwrap(), text);
+        assert!(pin(text, "other", &Pin::default()).is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `progress` | bars on a terminal |
 //! | `command` | the work of each verb |
 //! | `edit` | changes to the text of a `Distro.toml` |
+//! | `facts` | what people are shown about a pack |
 //! | `render` | results as text for people |
 //! | `starter` | the distro that is part of the program |
 //! | `obsolete` | names of older tools, and what to type instead |
@@ -25,6 +26,7 @@ mod args;
 mod command;
 mod edit;
 mod exit;
+mod facts;
 mod obsolete;
 mod progress;
 mod prompt;

@@ -1,6 +1,8 @@
 //! Questions to a person at a terminal. Where there is no terminal, nothing is ever asked.
 
 use std::io::{BufRead as _, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
 use astrid_authority::CapsuleName;
@@ -11,11 +13,18 @@ use astrid_resolver::variables::Question;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::exit::{Failure, Kind};
+use crate::facts::AllFacts;
 use crate::render;
-use crate::shell::{Shell, paint, style};
+use crate::shell::{Color, Shell, paint, style};
 
 /// The terminal as it was before echo was turned off: an interrupt must not leave it silent.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+/// Folders that an interrupt must not leave.
+static ASIDE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// An interrupt of a question is an answer: no.
+static CANCELS: AtomicBool = AtomicBool::new(false);
+/// Somebody is asked right now.
+static ASKING: AtomicBool = AtomicBool::new(false);
 
 /// An interrupt ends the process with 130. Whatever was being written is journaled and repaired by the next run.
 pub(crate) fn end_on_interrupt() {
@@ -24,9 +33,28 @@ pub(crate) fn end_on_interrupt() {
         // Without a handler an interrupt ends the process as well, only with another status.
         let _ = ctrlc::set_handler(|| {
             restore_terminal();
+            for folder in ASIDE.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                let _ = std::fs::remove_dir_all(folder);
+            }
+            if CANCELS.load(Ordering::SeqCst) && ASKING.load(Ordering::SeqCst) {
+                Shell::new(Color::Auto).say("\nCancelled.");
+                std::process::exit(i32::from(Kind::Failed.code()));
+            }
             std::process::exit(i32::from(Kind::Interrupted.code()));
         });
     });
+}
+
+/// From now on an interrupt of a question declines it, with 1.
+pub(crate) fn decline_on_interrupt() {
+    CANCELS.store(true, Ordering::SeqCst);
+    end_on_interrupt();
+}
+
+/// The folder goes when the run is interrupted.
+pub(crate) fn remove_on_interrupt(folder: &Path) {
+    ASIDE.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_owned());
+    end_on_interrupt();
 }
 
 fn restore_terminal() {
@@ -39,7 +67,10 @@ fn restore_terminal() {
 /// Reads a line without its end; nothing at the end of input.
 fn read_line() -> Result<Option<String>, Failure> {
     let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line)?;
+    ASKING.store(true, Ordering::SeqCst);
+    let read = std::io::stdin().lock().read_line(&mut line);
+    ASKING.store(false, Ordering::SeqCst);
+    let read = read?;
     if read == 0 {
         return Ok(None);
     }
@@ -81,13 +112,13 @@ pub(crate) fn hidden(shell: &mut Shell, label: &str) -> Result<Option<String>, F
 /// The person at the terminal, as the library asks for one.
 pub(crate) struct Person<'a> {
     pub(crate) shell: &'a mut Shell,
-    /// What packs say about themselves besides their permissions, by subject.
-    pub(crate) disclosures: &'a dyn Fn(&str) -> Vec<String>,
+    /// What is shown of the packs that need trust.
+    pub(crate) packs: &'a AllFacts,
 }
 
 impl astrid_resolver::trust::grant::Prompt for Person<'_> {
     fn ask(&mut self, plan: &PlanDocument, request: &Request<'_>) -> astrid_resolver::Result<Option<String>> {
-        let summary = render::trust::summary(plan, request, self.disclosures);
+        let summary = render::trust::summary(plan, request, self.packs);
         self.shell.say(&summary);
         let expected = paint(style::HEADING, &request.expected());
         let typed = text(self.shell, &format!("Type `{expected}` to go on: "));

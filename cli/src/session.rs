@@ -11,6 +11,7 @@ use astrid_store::{Disk, Home, Store, WriterLock};
 use crate::args::Global;
 use crate::exit::{Failure, Kind};
 use crate::progress::Bars;
+use crate::prompt;
 use crate::shell::Shell;
 use crate::world::{SystemClock, SystemEntropy, World};
 
@@ -58,6 +59,18 @@ impl Session {
         let home = Home::new(folder.path().join("home"), folder.path().join("packs"))?;
         self.aside.push(folder);
         Ok(Store::new(home, self.disk().fleeting()))
+    }
+
+    /// A context for a run that only looks until somebody trusts what it found: all that it fetches is thrown away
+    /// when the run ends, and the home stays as it is.
+    pub(crate) fn context_aside(&mut self) -> Result<Context, Failure> {
+        let folder = tempfile::tempdir()?;
+        prompt::remove_on_interrupt(folder.path());
+        let root = folder.path().to_owned();
+        self.aside.push(folder);
+        let home = Home::new(root.join("home"), root.join("packs"))?;
+        let store = Store::new(home, self.disk().fleeting());
+        Ok(self.context()?.looking_only(root.join("var"), store))
     }
 
     /// This run may not use the network.

@@ -5,6 +5,7 @@ mod distro;
 mod fleet;
 mod kernel;
 mod keypair;
+mod lifecycle;
 mod lock;
 mod packs;
 mod policy;
@@ -12,9 +13,9 @@ mod sign;
 mod trust;
 mod verify;
 
+pub(crate) use discover::DiscoverArgs;
 #[cfg(feature = "sign")]
 pub(crate) use distro::ServiceArgs;
-pub(crate) use discover::DiscoverArgs;
 pub(crate) use distro::{BundleArgs, BundleVerifyArgs, DistroVerb, SealArgs, Sealing};
 pub(crate) use fleet::{
     AddArgs, ApplyArgs, BootArgs, ConsentArgs, DiffArgs, GcArgs, HistoryArgs, InitArgs, PlanArgs, RemoveArgs,
@@ -25,6 +26,10 @@ pub(crate) use kernel::{
     ToolsVerb,
 };
 pub(crate) use keypair::{EndorseArgs, GenerateArgs, KeyNameArgs, KeypairVerb};
+pub(crate) use lifecycle::{
+    PackFilterArgs, PackIndexArgs, PackInspectArgs, PackInstallArgs, PackRollbackArgs, PackSearchArgs,
+    PackUninstallArgs, PackUpdateArgs,
+};
 pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
 pub(crate) use packs::{PackValidateArgs, PacksVerb};
 pub(crate) use sign::SignArgs;

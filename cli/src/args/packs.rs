@@ -4,9 +4,32 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+
+use super::lifecycle::{
+    PackFilterArgs, PackIndexArgs, PackInspectArgs, PackInstallArgs, PackRollbackArgs, PackSearchArgs,
+    PackUninstallArgs, PackUpdateArgs,
+};
+
 /// What is done with packs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PacksVerb {
+    /// List the packs that are installed
+    #[command(visible_alias = "ls")]
+    List(PackFilterArgs),
+    /// Show what a pack discloses, what its capsules may do, and what was accepted of it; writes nothing
+    Inspect(PackInspectArgs),
+    /// Add a pack to the distro, then apply: its trust summary is shown, and trust in it asked for
+    Install(PackInstallArgs),
+    /// Take what the source of a pack has now, then apply; trust is asked for again
+    Update(PackUpdateArgs),
+    /// Take a pack out of the distro, then apply
+    Uninstall(PackUninstallArgs),
+    /// Go back to an earlier revision of one pack, in a new generation
+    Rollback(PackRollbackArgs),
+    /// Find packs by words
+    Search(PackSearchArgs),
+    /// What agents have to know about the packs that are installed
+    AgentIndex(PackIndexArgs),
     /// Check a pack's manifests without running anything of it, and show every complaint with its place
     Validate(PackValidateArgs),
 }

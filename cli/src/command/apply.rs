@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use astrid_manifest::Subject;
+use astrid_manifest::trust::Ack;
 use astrid_resolver::apply::{Applied, ApplyOptions, Applying, apply};
 use astrid_resolver::bundle::Bundled;
 use astrid_resolver::gate::{CarriedRoot, adopt_carried};
 use astrid_resolver::observed::Depth;
 use astrid_resolver::plan::PlanDocument;
+use astrid_resolver::proposal::Proposal;
 use astrid_resolver::resolution::{LockMode, Upgrade};
 use astrid_resolver::saved_plan::{MAX_PLAN_BYTES, SavedPlan};
 use astrid_resolver::trust::grant::{Caller, Prompt, grant};
@@ -23,6 +26,7 @@ use super::fleet::{self, Asked};
 use super::kernel;
 use crate::args::{ApplyArgs, BootArgs, ConsentArgs, VariableArgs};
 use crate::exit::{DONE, Failure, Outcome};
+use crate::facts::AllFacts;
 use crate::prompt::{self, Person, Values};
 use crate::render;
 use crate::session::Session;
@@ -40,6 +44,8 @@ pub(crate) struct Job<'a> {
     /// What another writer is told is running.
     pub(crate) command: &'static str,
     pub(crate) saved: Option<SavedPlan>,
+    /// Acknowledgements of earlier generations, for what goes back to how it was then.
+    pub(crate) returning: &'a [(GenerationNumber, Vec<Ack>)],
 }
 
 /// The flags of consent as the library takes them.
@@ -78,6 +84,7 @@ pub(crate) fn run(session: &mut Session, args: &ApplyArgs) -> Outcome {
         made_by,
         command: "astrid apply",
         saved,
+        returning: &[],
     };
     perform(session, &context, job)
 }
@@ -98,6 +105,53 @@ pub(crate) fn saved_plan(session: &Session, typed: &Path) -> Result<Option<Saved
 
 /// Plans, shows, asks, switches and boots.
 pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) -> Outcome {
+    let prepared = prepare(session, context, &job)?;
+    if job.dry_run {
+        let document = prepared.proposal.plan.document();
+        let mut pretty = render_plan(session, document);
+        for need in &document.trust.needed {
+            if matches!(need.subject, Subject::Pack(_)) {
+                pretty.push('\n');
+                pretty.push_str(&render::trust::pack(need, &prepared.packs));
+            }
+        }
+        session.shell.show(document, &pretty)?;
+        return Ok(DONE);
+    }
+    let done = carry_out(session, context, &job, prepared)?;
+    session.shell.show(&done.document(), "")?;
+    Ok(DONE)
+}
+
+/// What would be done, and all that is shown about it. Nothing is changed yet.
+pub(crate) struct Prepared {
+    pub(crate) fleet: VerifiedFleet,
+    pub(crate) proposal: Proposal,
+    /// What is shown of the packs that need trust.
+    pub(crate) packs: AllFacts,
+}
+
+/// What was done.
+pub(crate) struct Done {
+    pub(crate) plan: PlanDocument,
+    pub(crate) applied: Applied,
+    kernel: serde_json::Value,
+}
+
+impl Done {
+    pub(crate) fn document(&self) -> serde_json::Value {
+        json!({
+            "generation": self.applied.generation.map(GenerationNumber::get),
+            "changed": self.applied.changed,
+            "summary": self.plan.summary(),
+            "plan": self.plan,
+            "kernel": self.kernel,
+        })
+    }
+}
+
+/// Resolves, verifies and plans.
+pub(crate) fn prepare(session: &mut Session, context: &Context, job: &Job<'_>) -> Result<Prepared, Failure> {
     let selection = fleet::selection(&job.variables.selections)?;
     let fleet =
         fleet::fleet(session, context, &job.declaration, job.upgrade.clone(), selection, Freshness::Hash)?;
@@ -106,19 +160,26 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
         acks_of_repository: job.consent.acks.is_some(),
         allow_empty: job.consent.allow_empty,
         look: Depth::Bytes,
-        returning: &[],
+        returning: job.returning,
     };
     let proposal = fleet::proposal(session, context, &fleet, &asked)?;
     if let Some(saved) = &job.saved {
         saved.check_unused(&context.home)?;
         saved.check(&proposal.plan)?;
     }
+    let packs = AllFacts::of_plan(context, &fleet, proposal.plan.document())?;
+    Ok(Prepared { fleet, proposal, packs })
+}
+
+/// Shows, asks, switches and boots.
+pub(crate) fn carry_out(
+    session: &mut Session,
+    context: &Context,
+    job: &Job<'_>,
+    prepared: Prepared,
+) -> Result<Done, Failure> {
+    let Prepared { fleet, proposal, packs } = prepared;
     let document = proposal.plan.document().clone();
-    if job.dry_run {
-        let pretty = render_plan(session, &document);
-        session.shell.show(&document, &pretty)?;
-        return Ok(DONE);
-    }
     if !session.shell.for_programs() {
         session.shell.note(render::plan::plan(&document).trim_end());
     }
@@ -127,11 +188,11 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
     let flags = flags(job.consent)?;
     // A saved plan was reviewed as it is: it is applied or refused, and nobody is asked.
     let asks = session.world.interactive && job.saved.is_none() && !session.shell.for_programs();
+    show_packs(session, &document, &packs, &flags, asks);
     let caller = Caller { by: &context.caller, now: context.clock.now() };
     let (plan, acknowledgements, draft, parts) = proposal.into_parts();
     let trusted = {
-        let disclosures = |id: &str| disclosures(&fleet, id);
-        let mut person = Person { shell: &mut session.shell, disclosures: &disclosures };
+        let mut person = Person { shell: &mut session.shell, packs: &packs };
         let person = asks.then_some(&mut person as &mut dyn Prompt);
         grant(plan, &acknowledgements, &flags, person, caller)?
     };
@@ -154,6 +215,9 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
         // Everything was verified aside. Only now that it is trusted do its bytes come into the home.
         own.home.ensure(&session.disk())?;
         astrid_resolver::bundle::bring(&own, bundle.shuttle())?;
+    } else if context.is_looking_only() {
+        own.home.ensure(&session.disk())?;
+        astrid_resolver::aside::keep(&own, context, fleet.lock())?;
     }
     let applied = apply(
         &own,
@@ -167,15 +231,19 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
         carried_root(session, &own, bundle, document.distro.signer.is_some() && !document.distro.first_use)?;
     }
     let kernel = kernel::after_switch(session, &own, job.boot, fleet.lock(), applied.generation)?;
-    let result = json!({
-        "generation": applied.generation.map(GenerationNumber::get),
-        "changed": applied.changed,
-        "summary": document.summary(),
-        "plan": document,
-        "kernel": kernel,
-    });
-    session.shell.show(&result, "")?;
-    Ok(DONE)
+    Ok(Done { plan: document, applied, kernel })
+}
+
+/// Shows the summary of every pack that nobody will be asked about, before its trust is taken for given: also when
+/// it comes by a flag, from a file, or is refused for want of it.
+fn show_packs(session: &mut Session, document: &PlanDocument, packs: &AllFacts, flags: &Flags, asks: bool) {
+    for need in &document.trust.needed {
+        let flagged = flags.trust_all || flags.trusts(&need.subject, need.content);
+        let is_asked = asks && need.satisfied_by.is_none() && !flagged;
+        if matches!(need.subject, Subject::Pack(_)) && !is_asked {
+            session.shell.say(&format!("\n{}", render::trust::pack(need, packs).trim_end()));
+        }
+    }
 }
 
 /// What becomes of the root of trust that a bundle carried: known keys may renew the home's, nobody else.
@@ -246,28 +314,4 @@ pub(crate) fn render_plan(session: &Session, document: &PlanDocument) -> String 
     } else {
         render::plan::plan(document)
     }
-}
-
-/// What a pack says about itself besides its permissions: what a person should see before trusting it.
-pub(crate) fn disclosures(fleet: &VerifiedFleet, id: &str) -> Vec<String> {
-    let pack = id.parse().ok().and_then(|id| fleet.pack(&id));
-    let Some(Ok(manifest)) = pack.as_ref().map(astrid_resolver::verified::VerifiedPack::manifest) else {
-        return Vec::new();
-    };
-    let mut lines = Vec::new();
-    if !manifest.description.is_empty() {
-        lines.push(format!("says: {}", manifest.description));
-    }
-    let secrets: Vec<&str> = manifest.secrets.iter().map(|secret| secret.name.as_str()).collect();
-    if !secrets.is_empty() {
-        lines.push(format!("reads secrets: {}", secrets.join(", ")));
-    }
-    if let Some(pack) = &pack {
-        let capsules: Vec<String> =
-            pack.capsules().map(|capsule| capsule.locked().name.to_string()).collect();
-        if !capsules.is_empty() {
-            lines.push(format!("brings capsules, which the kernel confines: {}", capsules.join(", ")));
-        }
-    }
-    lines
 }

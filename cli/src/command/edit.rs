@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use astrid_manifest::{CapsuleManifest, PackManifest, Source, Strictness};
 use astrid_resolver::resolution::Upgrade;
 use astrid_resolver::verified::Freshness;
-use astrid_resolver::{Context, Target};
+use astrid_resolver::{Context, Declaration, Target};
 use astrid_store::generation::Action;
 use serde_json::json;
 
@@ -20,20 +20,33 @@ use crate::render::safe;
 use crate::session::Session;
 
 /// The `Distro.toml` that is changed.
-struct Edited {
+pub(crate) struct Edited {
     target: Target,
-    file: PathBuf,
-    is_home: bool,
+    pub(crate) file: PathBuf,
+    pub(crate) is_home: bool,
 }
 
 impl Edited {
-    fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.file.parent().unwrap_or(&self.file)
+    }
+
+    /// What it declares now; an empty distro where the home has none of its own yet.
+    pub(crate) fn declaration(
+        &self,
+        session: &mut Session,
+        context: &Context,
+    ) -> Result<Declaration, Failure> {
+        if self.is_home {
+            Ok(Declaration::load_home_or(context, EMPTY_HOME)?)
+        } else {
+            fleet::load(session, context, &self.target)
+        }
     }
 }
 
 /// The distro of this folder; else the applied one, when it is a folder; else the home's own.
-fn edited(session: &Session, context: &Context) -> Result<Edited, Failure> {
+pub(crate) fn edited(session: &Session, context: &Context) -> Result<Edited, Failure> {
     let in_folder = |folder: &Path, typed: &str| Edited {
         target: Target::Path { path: folder.to_owned(), typed: typed.to_owned() },
         file: folder.join("Distro.toml"),
@@ -70,7 +83,7 @@ struct How<'a> {
     command: &'static str,
 }
 
-/// Writes the changed text and applies it; when that is refused, the text is as it was before.
+/// Applies the changed text, which is written together with its generation; or only writes it.
 fn change(
     session: &mut Session,
     context: &Context,
@@ -78,44 +91,29 @@ fn change(
     how: &How<'_>,
     change: &dyn Fn(&str) -> Result<String, Failure>,
 ) -> Outcome {
-    let before = match std::fs::read_to_string(&edited.file) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && edited.is_home => None,
-        Err(error) => {
-            return Err(Failure::failed(format!("{} can't be read: {error}", edited.file.display())));
-        }
-    };
-    let text = change(before.as_deref().unwrap_or(EMPTY_HOME))?;
     session.may_write_repository()?;
-    if edited.is_home {
-        drop(session.write_lock(&context.home, how.command)?);
-    }
-    let disk = session.disk();
-    let mode = if edited.is_home { 0o600 } else { 0o644 };
-    disk.write_atomic(&edited.file, text.as_bytes(), mode)?;
-    let result = if how.no_apply {
-        session.shell.note(&format!("{} changed", edited.file.display()));
-        session.shell.show(&json!({ "changed": edited.file.display().to_string() }), "").map(|()| DONE)
-    } else {
-        apply(session, context, edited, how, Upgrade::None)
-    };
-    if result.is_err() {
-        match &before {
-            Some(before) => disk.write_atomic(&edited.file, before.as_bytes(), mode)?,
-            None => disk.remove_file(&edited.file)?,
+    let before = edited.declaration(session, context)?;
+    let text = change(before.text())?;
+    if how.no_apply {
+        if edited.is_home {
+            drop(session.write_lock(&context.home, how.command)?);
         }
+        let mode = if edited.is_home { 0o600 } else { 0o644 };
+        session.disk().write_atomic(&edited.file, text.as_bytes(), mode)?;
+        session.shell.note(&format!("{} changed", edited.file.display()));
+        session.shell.show(&json!({ "changed": edited.file.display().to_string() }), "")?;
+        return Ok(DONE);
     }
-    result
+    apply(session, context, before.edited(&text, None)?, how, Upgrade::None)
 }
 
 fn apply(
     session: &mut Session,
     context: &Context,
-    edited: &Edited,
+    declaration: Declaration,
     how: &How<'_>,
     upgrade: Upgrade,
 ) -> Outcome {
-    let declaration = fleet::load(session, context, &edited.target)?;
     fleet::has_upgraded(&declaration, &upgrade)?;
     let job = Job {
         declaration,
@@ -127,6 +125,7 @@ fn apply(
         made_by: Action::Edit,
         command: how.command,
         saved: None,
+        returning: &[],
     };
     perform(session, context, job)
 }
@@ -167,7 +166,14 @@ fn entry(session: &Session, edited: &Edited, args: &AddArgs) -> Result<Entry, Fa
         return Err(Failure::usage("nothing says which version is wanted")
             .hint("pass --version RANGE, or name a tag or a full commit with ?ref="));
     }
-    Ok(Entry { is_pack: args.pack, name, source: source.to_string(), requirement })
+    Ok(Entry {
+        is_pack: args.pack,
+        name,
+        source: source.to_string(),
+        requirement,
+        requested: None,
+        content: None,
+    })
 }
 
 /// A folder says itself what it holds.
@@ -194,11 +200,11 @@ fn local(folder: &Path, edited: &Edited, args: &AddArgs) -> Result<Entry, Failur
         Some(inside) if !edited.is_home => inside,
         _ => folder.display().to_string(),
     };
-    Ok(Entry { is_pack, name, source, requirement: args.requirement.clone() })
+    Ok(Entry { is_pack, name, source, requirement: args.requirement.clone(), requested: None, content: None })
 }
 
 /// The way from a folder to another one, as sources are written: below it, or beside it with `..`.
-fn relative(from: &Path, to: &Path) -> Option<String> {
+pub(crate) fn relative(from: &Path, to: &Path) -> Option<String> {
     let shared = from.components().zip(to.components()).take_while(|(one, other)| one == other).count();
     if shared <= 1 {
         return None;
@@ -274,7 +280,8 @@ pub(crate) fn update(session: &mut Session, args: &UpdateArgs) -> Outcome {
         no_apply: false,
         command: "astrid update",
     };
-    apply(session, &context, &edited, &how, upgrade)
+    let declaration = fleet::load(session, &context, &edited.target)?;
+    apply(session, &context, declaration, &how, upgrade)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub(crate) fn run(session: &mut Session, args: &InitArgs) -> Outcome {
         made_by: Action::Apply,
         command: "astrid init",
         saved: None,
+        returning: &[],
     };
     perform(session, &context, job)
 }

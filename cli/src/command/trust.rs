@@ -17,10 +17,10 @@ use astrid_resolver::verified::{Freshness, VerifiedFleet};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::apply::disclosures;
 use super::fleet::{self, Asked};
 use crate::args::{AckArgs, BelieveArgs, ConsentArgs, ReviewArgs, RevokeArgs, TrustVerb, VariableArgs};
 use crate::exit::{DONE, Failure, Kind, Outcome};
+use crate::facts::AllFacts;
 use crate::prompt::{self, Person};
 use crate::render::plan::{satisfied, why};
 use crate::render::{put, safe};
@@ -72,10 +72,10 @@ fn review(session: &mut Session, args: &ReviewArgs) -> Outcome {
     let mut context = session.context()?;
     let (fleet, document) = planned(session, &mut context, &args.path, args.acks.is_some())?;
     let needed = &document.trust.needed;
+    let packs = AllFacts::of_plan(&context, &fleet, &document)?;
     let mut pretty = String::new();
     for request in requests(&document, needed.iter().collect()) {
-        let disclosures = |id: &str| disclosures(&fleet, id);
-        pretty.push_str(crate::render::trust::summary(&document, &request, &disclosures).trim_start());
+        pretty.push_str(crate::render::trust::summary(&document, &request, &packs).trim_start());
         pretty.push('\n');
     }
     for need in needed {
@@ -137,8 +137,8 @@ fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
             )
             .hint("review it with `astrid trust review`, then pass --trust=SUBJECT@DIGEST"));
         }
-        let disclosures = |id: &str| disclosures(&fleet, id);
-        let mut person = Person { shell: &mut session.shell, disclosures: &disclosures };
+        let packs = AllFacts::of_plan(&context, &fleet, &document)?;
+        let mut person = Person { shell: &mut session.shell, packs: &packs };
         let typed = person.ask(&document, &request)?;
         if typed.is_none_or(|typed| typed.trim() != request.expected()) {
             return Err(Failure::failed("Cancelled.").hint(format!("type exactly `{}`", request.expected())));

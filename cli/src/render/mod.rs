@@ -12,6 +12,7 @@ pub(crate) use put;
 pub(crate) mod bundle;
 pub(crate) mod grants;
 pub(crate) mod markdown;
+pub(crate) mod pack;
 pub(crate) mod plan;
 pub(crate) mod trust;
 

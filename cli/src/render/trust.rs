@@ -9,19 +9,16 @@ use astrid_resolver::plan::document::{Need, PlanDocument, State};
 use astrid_resolver::plan::item::Item;
 use astrid_resolver::trust::grant::Request;
 
-use super::plan::{disclosed, why};
+use super::plan::why;
 use super::{grants, safe};
+use crate::facts::AllFacts;
 use crate::shell::{paint, style};
 
-/// The summary of one request. `disclosures` are further lines that a pack says about itself.
-pub(crate) fn summary(
-    plan: &PlanDocument,
-    request: &Request<'_>,
-    disclosures: &dyn Fn(&str) -> Vec<String>,
-) -> String {
+/// The summary of one request; `packs` are the facts of the packs that need trust.
+pub(crate) fn summary(plan: &PlanDocument, request: &Request<'_>, packs: &AllFacts) -> String {
     let mut out = String::from("\n");
     match request {
-        Request::Pack { need } => pack(&mut out, plan, need, &disclosures(need.subject.name())),
+        Request::Pack { need } => out.push_str(&pack(need, packs)),
         Request::Capsules { distro, digest, needs } => {
             heading(&mut out, &format!("Trust summary: capsules of distro {distro}"));
             line(
@@ -116,41 +113,12 @@ fn granted(out: &mut String, plan: &PlanDocument, needs: &[&Need]) {
     }
 }
 
-fn pack(out: &mut String, plan: &PlanDocument, need: &Need, disclosures: &[String]) {
-    heading(out, &format!("Trust summary: pack {}", need.subject.name()));
-    facts(out, plan, need);
-    line(out, 1, "trust:");
-    for fact in [
-        "sandbox: none",
-        "runs_with_user_process_permissions: true",
-        "permission_enforcement: disclosure_only",
-    ] {
-        line(out, 2, fact);
+/// The trust summary of one pack, with why it needs trust.
+pub(crate) fn pack(need: &Need, packs: &AllFacts) -> String {
+    let mut out = String::new();
+    if let Some(facts) = packs.get(need.subject.name()) {
+        out.push_str(&super::pack::summary(facts));
     }
-    let change = match &need.subject {
-        Subject::Pack(id) => plan.authority.disclosed.get(id),
-        _ => None,
-    };
-    line(out, 1, "it discloses (nothing enforces this; it runs with all your rights):");
-    let mut any = false;
-    if let Some(change) = change {
-        for permission in &change.added {
-            any = true;
-            line(out, 2, &format!("+ {}", disclosed(permission)));
-        }
-        for moved in &change.changed {
-            any = true;
-            line(out, 2, &format!("~ {}, before: {}", disclosed(&moved.to), disclosed(&moved.from)));
-        }
-        for permission in &change.removed {
-            any = true;
-            line(out, 2, &format!("- {}", disclosed(permission)));
-        }
-    }
-    if !any {
-        line(out, 2, "no change of its permissions");
-    }
-    for text in disclosures {
-        line(out, 1, &safe(text));
-    }
+    line(&mut out, 0, &format!("{} {}: {}", need.subject, safe(&need.version), why(need)));
+    out
 }

@@ -52,7 +52,7 @@ pub struct PackArtifact {
     /// What it says about itself.
     pub manifest: PackManifest,
     /// All that its manifests say; every rule about them holds.
-    pub contents: Contents,
+    pub contents: Box<Contents>,
     /// Its capsules, by name.
     pub capsules: BTreeMap<CapsuleName, CapsuleArtifact>,
     /// What the manifests' parsers warn about.
@@ -185,7 +185,7 @@ impl PackArtifact {
                 capsules.insert(capsule.manifest.package.name.clone(), capsule);
             }
         }
-        Ok(Self { content: tree.digest(), manifest, contents, capsules, warnings })
+        Ok(Self { content: tree.digest(), manifest, contents: Box::new(contents), capsules, warnings })
     }
 
     /// The digest over its permissions and the authority of those of its capsules that run.

@@ -426,7 +426,7 @@ fn pack(context: &Context<'_>, mut table: Table<'_, '_>, names: &mut Names<'_>) 
         }
         known
     });
-    let content = table.parse("content", "digest");
+    let pinned = table.parse("content", "digest");
     let capsules =
         table.has("capsules").then(|| table.parse_each("capsules", "capsule-name")).or_else(|| {
             table.texts("capsules");
@@ -442,7 +442,7 @@ fn pack(context: &Context<'_>, mut table: Table<'_, '_>, names: &mut Names<'_>) 
         version: pin.version,
         tag: pin.tag,
         requested_ref: requested_ref.map(|text| text.value.into_owned()),
-        content,
+        content: pinned,
         capsules,
         depends_on,
         keep,

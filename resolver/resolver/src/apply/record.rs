@@ -3,7 +3,7 @@
 //! It lies outside of the pack's own tree, so that a pack can't ship or replace its own record by being
 //! installed, and it switches together with the generation. The receipt of the generation is over its bytes.
 
-use astrid_authority::PackId;
+use astrid_authority::{Digest, PackId};
 use astrid_manifest::pack::TrustSummary;
 use astrid_manifest::pack::summary::TRUST;
 use astrid_manifest::subject::Subject;
@@ -158,5 +158,6 @@ fn manifest_digest(facts: &Facts<'_>, file: &str) -> Result<String> {
     let id = &facts.pack.locked().id;
     let entry = facts.tree.get(file).ok_or_else(|| Error::invalid(format!("pack `{id}` has no {file}")))?;
     let bytes = facts.context.store.get(&entry.blob)?;
-    Ok(Digests::of(&bytes).sha256().iter().map(|byte| format!("{byte:02x}")).collect())
+    // A digest of this program has as many bytes as a SHA-256, and writes them in the same way.
+    Ok(Digest::from_bytes(*Digests::of(&bytes).sha256()).hex())
 }

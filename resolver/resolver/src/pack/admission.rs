@@ -85,7 +85,7 @@ impl Admitted {
         let batch = store.batch();
         let artifact = PackArtifact::read(&batch, &tree, "the pack")?;
         let (id, content) = (artifact.manifest.id.clone(), artifact.content);
-        Ok(Self { id, content, contents: artifact.contents, root, accepted, tree })
+        Ok(Self { id, content, contents: *artifact.contents, root, accepted, tree })
     }
 
     /// What people are shown about it.

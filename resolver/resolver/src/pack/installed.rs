@@ -46,7 +46,8 @@ struct Accepted {
     trust_acknowledged_at: jiff::Timestamp,
     last_validation_time: jiff::Timestamp,
     no_sandbox_warning_version: u32,
-    permissions_accepted: Vec<Permission>,
+    #[serde(rename = "permissions_accepted")]
+    permissions: Vec<Permission>,
 }
 
 /// The packs of the current generation, by id.
@@ -168,7 +169,7 @@ impl InstalledPack {
             ("actor", !accepted.trust_actor.trim().is_empty()),
             ("time of trust", accepted.trust_acknowledged_at <= accepted.last_validation_time),
             ("warning", accepted.no_sandbox_warning_version == crate::apply::NO_SANDBOX_WARNING_VERSION),
-            ("permissions", sorted(&accepted.permissions_accepted) == sorted(&artifact.manifest.permissions)),
+            ("permissions", sorted(&accepted.permissions) == sorted(&artifact.manifest.permissions)),
             ("trust block", self.record["trust_summary"]["trust"] == crate::apply::trust_block()),
         ];
         match same.iter().find(|(_, same)| !same) {

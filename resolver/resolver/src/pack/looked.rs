@@ -68,7 +68,7 @@ impl Looked {
         for (name, capsule) in &artifact.capsules {
             capsules.insert(name.clone(), capsule.authority(store)?);
         }
-        let contents = artifact.contents.clone();
+        let contents = Contents::clone(&artifact.contents);
         Ok(Self {
             content: tree.digest(),
             authority,

@@ -129,7 +129,10 @@ fn folder(context: &Context, id: &PackId) -> PathBuf {
     context.home.kept_revisions().join(id.as_str())
 }
 
-fn kept(context: &Context, id: &PackId) -> Result<Vec<(Lock, Vec<(GenerationNumber, Ack)>)>> {
+/// An acknowledgement, and the generation that wrote it down.
+type Given = (GenerationNumber, Ack);
+
+fn kept(context: &Context, id: &PackId) -> Result<Vec<(Lock, Vec<Given>)>> {
     let mut all = Vec::new();
     for (path, text) in texts(&folder(context, id), "lock")? {
         let lock = Lock::parse("a kept revision", &text).map_err(Error::from)?.value;

@@ -110,6 +110,22 @@ impl Folder {
         &self.name
     }
 
+    /// The ids of the packs that it has lines of.
+    ///
+    /// # Errors
+    /// `Failed` when its folder can't be read.
+    pub fn pack_ids(&self) -> Result<BTreeSet<astrid_authority::PackId>> {
+        let entries = match fs::read_dir(self.root.join("pack")) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(error) => {
+                return Err(Error::failed(format!("index `{}` can't be read", self.name)).caused_by(error));
+            }
+        };
+        let id = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".jsonl")?.parse().ok();
+        Ok(entries.flatten().filter_map(id).collect())
+    }
+
     /// Every version that the index has of a member; none when it does not know it.
     ///
     /// # Errors

@@ -269,6 +269,7 @@ fn refusal(
 ) -> Error {
     let mut reasons = Vec::new();
     let mut ways = Vec::new();
+    let mut typed = Vec::new();
     for (need, candidate) in open {
         let why: Vec<_> = need.why.iter().map(|why| why.as_words()).collect();
         reasons.push(format!("{} {} {} ({})", need.subject, need.version, why.join(", "), need.content));
@@ -280,20 +281,23 @@ fn refusal(
         }
         if let Subject::Pack(_) = need.subject {
             ways.push(format!("--trust={}@{}", need.subject, need.content));
+            typed.push(Request::Pack { need }.expected());
         }
     }
     if let Some(trust) = &document.trust.distro
         && open.iter().any(|(need, _)| matches!(need.subject, Subject::Capsule(_)))
     {
         ways.push(format!("--trust=distro:{}@{}", trust.id, trust.digest));
+        typed.push(format!("trust distro {}", trust.id));
     }
     let what = match open {
         [(need, _)] => format!("trust acknowledgement required for {}", need.subject),
         _ => format!("trust acknowledgement required for {} subjects", open.len()),
     };
     Error::new(ErrorKind::TrustRequired, what).because(reasons).hint(format!(
-        "review it with `astrid plan`, then pass `{}`, or write acknowledgement files with `astrid trust ack`; \
-         `--yes` only skips the ordinary confirmation",
-        ways.join(" ")
+        "review what is shown, then pass `{}`; or run it at a terminal and type `{}`; or write acknowledgement files \
+         with `astrid trust ack`. `--yes` only skips the ordinary confirmation",
+        ways.join(" "),
+        typed.join("` and `")
     ))
 }
