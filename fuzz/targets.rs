@@ -4,6 +4,9 @@
 //! is a second way to the same answer, the target compares both: a parser that accepts must write
 //! what it accepts again.
 
+use std::collections::BTreeMap;
+
+use astrid_manifest::pack::{Contents, TrustSummary};
 use astrid_manifest::{AckFile, CapsuleManifest, Distro, HomePolicy, Lock, PackManifest, Source, Strictness};
 use astrid_store::Tree;
 use astrid_store::archive;
@@ -40,6 +43,35 @@ pub(crate) fn pack(bytes: &[u8]) {
         match PackManifest::parse(file, text) {
             Ok(parsed) => drop(parsed.value.authority().digest()),
             Err(complaints) => drop(complaints.render(false)),
+        }
+    }
+}
+
+/// A whole pack: lines `=== PATH` begin its files. What is accepted has a summary, and its actions can be resolved.
+pub(crate) fn pack_contents(bytes: &[u8]) {
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut path = String::new();
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if let Some(named) = line.strip_prefix(b"=== ") {
+            path = String::from_utf8_lossy(named).trim_end().to_owned();
+            files.insert(path.clone(), Vec::new());
+        } else {
+            files.entry(path.clone()).or_default().extend_from_slice(line);
+        }
+    }
+    match Contents::read(&files) {
+        Ok(parsed) => {
+            assert!(!parsed.warnings.has_errors(), "an error was taken as a warning");
+            let contents = parsed.value;
+            drop(serde_json::to_string(&TrustSummary::of(&contents)).expect("a summary is JSON"));
+            for action in contents.actions() {
+                assert_eq!(contents.resolve(action.id.as_str()), Some(&action.id));
+                assert_eq!(action.id.pack(), contents.manifest.id.as_str());
+            }
+        }
+        Err(complaints) => {
+            assert!(complaints.has_errors(), "a pack was refused without an error");
+            drop(complaints.render(false));
         }
     }
 }

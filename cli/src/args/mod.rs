@@ -31,7 +31,7 @@ pub(crate) use lifecycle::{
     PackUninstallArgs, PackUpdateArgs,
 };
 pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
-pub(crate) use packs::{PackValidateArgs, PacksVerb};
+pub(crate) use packs::{PackNewArgs, PackTemplate, PackValidateArgs, PacksVerb};
 pub(crate) use sign::SignArgs;
 pub(crate) use trust::{
     AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, RootVerb, SecretNameArgs, SecretSetArgs, SecretVerb,

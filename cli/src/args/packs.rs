@@ -32,6 +32,8 @@ pub(crate) enum PacksVerb {
     AgentIndex(PackIndexArgs),
     /// Check a pack's manifests without running anything of it, and show every complaint with its place
     Validate(PackValidateArgs),
+    /// Write a new pack that validates and runs
+    New(PackNewArgs),
 }
 
 /// `packs validate`
@@ -43,4 +45,29 @@ pub(crate) struct PackValidateArgs {
     /// Show warnings too
     #[arg(long)]
     pub(crate) warnings: bool,
+}
+
+/// `packs new`
+#[derive(Debug, Args)]
+pub(crate) struct PackNewArgs {
+    /// Its id, which becomes the name of its folder
+    pub(crate) id: String,
+    /// The folder that it is made in
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// What it begins with
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) template: PackTemplate,
+}
+
+/// What a new pack begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PackTemplate {
+    /// Two files: an executor that runs a command
+    #[default]
+    Minimal,
+    /// An executor in Python
+    Python,
+    /// An executor in shell
+    Shell,
 }

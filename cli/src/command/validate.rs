@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use astrid_manifest::capsule::Strictness;
 use astrid_manifest::diagnostic::{Diagnostic, Diagnostics, Severity};
 use astrid_manifest::lock::AnyLock;
-use astrid_manifest::{AckFile, CapsuleManifest, Distro, HomePolicy, PackManifest};
+use astrid_manifest::{AckFile, CapsuleManifest, Distro, HomePolicy, PackManifest, pack};
 use serde_json::json;
 
 use crate::args::ValidateArgs;
@@ -100,7 +100,7 @@ fn kind_by_name(path: &Path) -> Option<FileKind> {
         "Distro.toml" => Some(FileKind::Distro),
         "Distro.lock" => Some(FileKind::Lock),
         "Capsule.toml" => Some(FileKind::Capsule),
-        "pack.yaml" => Some(FileKind::Pack),
+        name if pack::FILE_NAMES.contains(&name) => Some(FileKind::Pack),
         "policy.toml" => Some(FileKind::Policy),
         "floors.toml" => None,
         _ if in_trust && is_toml => Some(FileKind::Acks),
@@ -155,6 +155,14 @@ fn shown(folder: &Path, file: &Path) -> String {
 
 fn check(folder: &Path, file: &Path, kind: FileKind) -> Result<Diagnostics, Failure> {
     let name = shown(folder, file);
+    // A pack is more than its manifest: its components and what holds across them are checked with it.
+    if kind == FileKind::Pack
+        && let (Some(FileKind::Pack), Some(pack)) = (kind_by_name(file), file.parent())
+    {
+        let below = shown(folder, pack);
+        let complaints = super::packs::complaints(pack, if below.is_empty() { "." } else { &below })?;
+        return Ok(Diagnostics::new(complaints));
+    }
     let limit = match kind {
         FileKind::Lock => astrid_manifest::MAX_LOCK_BYTES,
         FileKind::Distro => astrid_manifest::MAX_DISTRO_BYTES,

@@ -49,6 +49,7 @@ corpora!(
     frame,
     lock,
     pack,
+    pack_contents,
     policy,
     saved_plan,
     shuttle,

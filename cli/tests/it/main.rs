@@ -14,6 +14,7 @@ mod house;
 mod kernel;
 mod keys;
 mod locking;
+mod packs_manifests;
 mod prompts;
 mod receipts;
 mod refusals;

@@ -7,7 +7,10 @@ mod list;
 mod rollback;
 mod uninstall;
 mod update;
+mod new;
 mod validate;
+
+pub(super) use validate::complaints;
 mod wanted;
 
 use crate::args::PacksVerb;
@@ -25,5 +28,6 @@ pub(crate) fn run(session: &mut Session, verb: &PacksVerb) -> Outcome {
         PacksVerb::Uninstall(args) => uninstall::run(session, args),
         PacksVerb::Rollback(args) => rollback::run(session, args),
         PacksVerb::Validate(args) => validate::run(session, args),
+        PacksVerb::New(args) => new::run(session, args),
     }
 }

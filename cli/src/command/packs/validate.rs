@@ -79,6 +79,6 @@ fn folder(path: &Path, typed: &Path) -> Result<(PathBuf, String), Failure> {
 }
 
 /// Every complaint about the pack that has its manifest in `folder`, for `validate`.
-pub(crate) fn complaints(folder: &Path, shown: &str) -> Result<Vec<Diagnostic>, Failure> {
+pub(in crate::command) fn complaints(folder: &Path, shown: &str) -> Result<Vec<Diagnostic>, Failure> {
     Ok(pack_folder::check(folder, shown)?.complaints.into_iter().collect())
 }
