@@ -107,6 +107,7 @@ fn a_dropped_capsule_is_removed() {
     assert!(!lock.contains("clock"), "{lock}");
 }
 
+// contract: SEC-PROV-03
 #[test]
 fn a_lower_version_is_refused_denied() {
     let env = TestEnv::new();
@@ -188,6 +189,7 @@ fn what_is_installed_does_not_depend_on_its_source_any_more() {
     env.ok(&["generations"]);
 }
 
+// contract: PC-OUT-02
 #[test]
 fn json_is_one_document_with_a_version() {
     let env = TestEnv::new();

@@ -155,6 +155,7 @@ fn a_difference_leaves_out_what_is_there() {
     refused(&env.astrid(&since), 84, "blob");
 }
 
+// contract: SEC-PROV-04
 #[test]
 fn acknowledgements_inside_have_no_effect_here() {
     let env = env();
@@ -199,6 +200,7 @@ fn places_of_this_machine_are_not_sealed_denied() {
     assert!(!env.work("demo.shuttle").exists());
 }
 
+// contract: SEC-PROV-06
 #[test]
 fn bundles_that_are_wrong_are_denied() {
     let env = env();

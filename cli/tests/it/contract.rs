@@ -4,7 +4,11 @@
 //! above: `// contract: PC-TRUST-03`. The build fails for a statement that no test claims, for an id that nothing
 //! states, and for a claim above something that does not run as a test.
 
+mod capsules;
 mod discovery;
+mod home;
+mod manifests;
+mod output;
 mod python;
 mod scene;
 

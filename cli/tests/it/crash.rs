@@ -133,6 +133,7 @@ fn a_first_apply_dies_at_every_write() {
     fault_at_every_write(&env, &APPLY, 1, "ASTRID_TEST_ABORT_AT_WRITE", &aborted);
 }
 
+// contract: SEC-APPLY-01
 #[test]
 fn an_update_dies_at_every_write() {
     let env = TestEnv::new();
@@ -164,6 +165,7 @@ fn a_rollback_dies_at_every_write() {
     }
 }
 
+// contract: SEC-APPLY-01
 #[test]
 fn an_update_meets_a_full_disk_at_every_write() {
     let env = TestEnv::new();

@@ -30,12 +30,14 @@ fn every_code_has_a_page_with_message_cause_and_fix() {
     }
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_1_a_file_that_can_not_be_read() {
     let env = TestEnv::new();
     refused(&astrid_snapshot!("code-1", env, ["validate", "nothing.toml"]), 1);
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_2_changes_are_pending() {
     let env = TestEnv::new();
@@ -45,12 +47,14 @@ fn code_2_changes_are_pending() {
     assert!(page(2).contains("--detailed-exitcode"));
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_64_wrong_usage() {
     let env = TestEnv::new();
     refused(&env.astrid(&["plan", "--now"]), 64);
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_65_every_complaint_at_once() {
     let env = TestEnv::new();
@@ -64,12 +68,14 @@ fn code_65_every_complaint_at_once() {
     assert!(json["error"]["diagnostics"].as_array().unwrap().len() >= 4, "{json}");
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_69_the_kernel_does_not_run() {
     let env = TestEnv::new();
     refused(&astrid_snapshot!("code-69", env, ["tools", "list"]), 69);
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_70_a_fault_of_ours_is_one_short_message() {
     let env = TestEnv::new();
@@ -79,6 +85,7 @@ fn code_70_a_fault_of_ours_is_one_short_message() {
     assert!(ran.stderr.lines().count() <= 3, "{}", ran.shown());
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_75_another_writer() {
     let env = TestEnv::new();
@@ -95,6 +102,7 @@ fn code_75_another_writer() {
     env.ok(&["generations"]);
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_80_a_stale_lock_names_the_line() {
     let env = TestEnv::new();
@@ -114,6 +122,7 @@ fn code_80_a_stale_lock_names_the_line() {
     refused(&env.astrid(&["plan", "--frozen"]), 80);
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_81_no_network() {
     let env = TestEnv::new();
@@ -127,6 +136,7 @@ fn code_81_no_network() {
     assert!(!env.work("Distro.lock").exists());
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_82_trust_is_required() {
     let env = TestEnv::new();
@@ -134,6 +144,7 @@ fn code_82_trust_is_required() {
     refused(&env.astrid(&["apply", "--yes", "--no-boot"]), 82);
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_84_a_corrupt_blob() {
     let env = TestEnv::new();
@@ -147,6 +158,7 @@ fn code_84_a_corrupt_blob() {
     env.ok(&["verify", "--store"]);
 }
 
+// contract: SEC-CAP-09, PC-OUT-01
 #[test]
 fn code_85_a_policy_denies_it() {
     let env = TestEnv::new();
@@ -164,6 +176,7 @@ fn code_85_a_policy_denies_it() {
     refused(&env.astrid(&APPLY), 85);
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_85_another_distro_takes_no_place_by_itself_denied() {
     let env = TestEnv::new();
@@ -177,6 +190,7 @@ fn code_85_another_distro_takes_no_place_by_itself_denied() {
     env.ok(&[&APPLY[..], &["--replace-distro"]].concat());
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_86_a_full_disk_changes_nothing() {
     let env = TestEnv::new();
@@ -195,6 +209,7 @@ fn code_86_a_full_disk_changes_nothing() {
     env.ok(&APPLY);
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_86_a_capsule_that_can_not_be_loaded_is_never_switched_to() {
     let env = TestEnv::new();
@@ -215,6 +230,7 @@ fn code_86_a_capsule_that_can_not_be_loaded_is_never_switched_to() {
     );
 }
 
+// contract: PC-OUT-01
 #[test]
 fn code_87_a_kernel_that_is_not_ready_in_time() {
     let env = TestEnv::new();

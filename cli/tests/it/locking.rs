@@ -146,6 +146,7 @@ fn update_takes_what_is_newer_and_applies_it() {
     assert_eq!(ran.code, 2);
 }
 
+// contract: SEC-CAP-07
 #[test]
 fn an_update_that_wants_more_needs_trust_denied() {
     let env = TestEnv::new();

@@ -94,6 +94,7 @@ fn a_secret_is_typed_without_echo() {
     assert!(listed.stdout.contains("API_KEY") && !listed.stdout.contains("hunter2"), "{}", listed.shown());
 }
 
+// contract: SEC-HOME-03
 #[test]
 fn a_secret_is_read_from_standard_input_and_never_kept_in_the_clear() {
     let env = TestEnv::new();

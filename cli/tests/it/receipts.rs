@@ -52,6 +52,7 @@ fn without_key(env: &TestEnv, arguments: &[&str]) -> String {
     env.snapshot(arguments, &ran).replace(key.trim_end(), "[KEY]")
 }
 
+// contract: SEC-PROV-05
 #[test]
 fn what_was_applied_is_proved() {
     let env = applied();
@@ -92,6 +93,7 @@ fn a_receipt_of_before_holds_after_a_rollback() {
     assert_eq!(document["receipt"]["says"]["generation"], 1);
 }
 
+// contract: SEC-PROV-05
 #[test]
 fn every_changed_file_is_told_denied() {
     for (file, from, to) in [

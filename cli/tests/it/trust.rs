@@ -12,6 +12,7 @@ fn with_pack(env: &TestEnv) {
     env.write("media_tools/pack.yaml", PACK);
 }
 
+// contract: PC-TRUST-02
 #[test]
 fn a_pack_is_trusted_by_typing_its_id() {
     let env = TestEnv::new();
@@ -43,6 +44,7 @@ fn a_pack_is_trusted_by_typing_its_id() {
     assert!(record.contains("\"interactive\""), "{record}");
 }
 
+// contract: PC-OUT-04
 #[test]
 fn what_is_disclosed_is_never_called_enforced() {
     let env = TestEnv::new();
@@ -54,6 +56,7 @@ fn what_is_disclosed_is_never_called_enforced() {
     astrid_snapshot!("trust-review-of-a-pack", env, ["trust", "review"]);
 }
 
+// contract: PC-TRUST-01
 #[test]
 fn every_changed_byte_of_a_pack_needs_trust_again_denied() {
     let env = TestEnv::new();
@@ -65,6 +68,7 @@ fn every_changed_byte_of_a_pack_needs_trust_again_denied() {
     assert!(ran.stderr.contains("pack:media_tools"), "{}", ran.shown());
 }
 
+// contract: PC-TRUST-05
 #[test]
 fn a_flag_with_a_digest_trusts_exactly_that() {
     let env = TestEnv::new();
@@ -83,6 +87,7 @@ fn a_flag_with_a_digest_trusts_exactly_that() {
     }
 }
 
+// contract: SEC-PROV-04
 #[test]
 fn acknowledgements_in_the_repository_count_where_the_run_says_so() {
     let env = TestEnv::new();
