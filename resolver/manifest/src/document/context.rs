@@ -20,6 +20,8 @@ pub(crate) struct Context<'a> {
     /// most often near, and some files are one long line.
     last: Cell<(usize, usize)>,
     found: RefCell<Found>,
+    /// How many values the text holds, with those that aliases repeat: what reading it costs in memory.
+    values: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -38,7 +40,24 @@ impl<'a> Context<'a> {
         }
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(newlines).collect();
-        Ok(Self { file, text, lines, last: Cell::default(), found: RefCell::default() })
+        Ok(Self {
+            file,
+            text,
+            lines,
+            last: Cell::default(),
+            found: RefCell::default(),
+            values: Cell::default(),
+        })
+    }
+
+    /// Notes how many values the text holds.
+    pub(crate) fn note_values(&self, values: usize) {
+        self.values.set(values);
+    }
+
+    /// How many values the text holds, as far as it was read.
+    pub(crate) fn values(&self) -> usize {
+        self.values.get()
     }
 
     fn line_of(&self, offset: usize) -> usize {

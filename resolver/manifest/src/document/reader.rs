@@ -257,9 +257,13 @@ impl<'c, 'a> Table<'c, 'a> {
     pub(crate) fn finish(mut self, unknown: Unknown) {
         #[cfg(test)]
         asked::note(&self.name, &self.known);
-        for (key, _) in self.rest() {
+        for (key, node) in self.rest() {
             let message = format!("unknown key `{}` in {}", shown(&key.name), self.name);
-            let help = self.suggest(&key.name);
+            let help = self.suggest(&key.name).or_else(|| {
+                // `{a: one, two}` in YAML, where `two` was meant to be part of the text.
+                let is_text = matches!(node.value, Value::Null) && key.name.contains(' ');
+                is_text.then(|| "a text that holds a comma is put in quotes".to_owned())
+            });
             match unknown {
                 Unknown::Error => match help {
                     Some(help) => self.context.error_help(&key.span, "unknown-key", message, help),

@@ -101,6 +101,7 @@ impl<'a> Builder<'_, 'a> {
 
     fn count(&mut self, nodes: usize, span: &Range<usize>) -> Result<(), Refused> {
         self.nodes = self.nodes.saturating_add(nodes);
+        self.context.note_values(self.nodes);
         if self.nodes > MAX_NODES {
             return Err(self.refuse(
                 span,

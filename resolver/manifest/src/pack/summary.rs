@@ -1,6 +1,6 @@
 //! What people are shown about a pack before they trust it. One source: nobody else puts it together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use astrid_authority::{Permission, PermissionId};
 use serde::{Deserialize, Serialize};
@@ -145,10 +145,7 @@ pub struct Answer {
 impl Answer {
     fn because(&mut self, why: impl Into<String>) {
         self.yes = true;
-        let why = why.into();
-        if !self.why.contains(&why) {
-            self.why.push(why);
-        }
+        self.why.push(why.into());
     }
 }
 
@@ -258,12 +255,7 @@ fn dependencies(contents: &Contents) -> BTreeMap<&'static str, Vec<String>> {
         ("packs", packs.collect()),
     ]);
     let mut add = |kind: &'static str, names: &[String]| {
-        let there = all.entry(kind).or_default();
-        for name in names {
-            if !there.contains(name) {
-                there.push(name.clone());
-            }
-        }
+        all.entry(kind).or_default().extend(names.iter().cloned());
     };
     for action in contents.actions() {
         add("python", &action.isolation.requirements);
@@ -273,8 +265,15 @@ fn dependencies(contents: &Contents) -> BTreeMap<&'static str, Vec<String>> {
         add("python", &element.item.dependencies.python_requirements);
         add("npm", &element.item.dependencies.js_packages);
     }
+    all.values_mut().for_each(once);
     all.retain(|_, names| !names.is_empty());
     all
+}
+
+/// Each text where it is first.
+fn once(texts: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    texts.retain(|text| seen.insert(text.clone()));
 }
 
 fn at_a_glance(contents: &Contents, secrets: &[DeclaredSecret]) -> AtAGlance {
@@ -311,6 +310,10 @@ fn at_a_glance(contents: &Contents, secrets: &[DeclaredSecret]) -> AtAGlance {
     }
     for file in &contents.native {
         answers.binaries.because(format!("brings {file}"));
+    }
+    let AtAGlance { network, secrets, paid_services, binaries, subprocesses } = &mut answers;
+    for answer in [network, secrets, paid_services, binaries, subprocesses] {
+        once(&mut answer.why);
     }
     answers
 }

@@ -134,6 +134,9 @@ pub(crate) fn not_blank(context: &Context<'_>, text: &Text<'_>, key: &str) {
     }
 }
 
+/// Most tables of one array: they are compared with each other.
+const MAX_ITEMS: usize = 1024;
+
 /// The tables of an array, each with its index in its name.
 pub(crate) fn indexed<'c, 'a>(
     table: &mut Table<'c, 'a>,
@@ -146,7 +149,11 @@ pub(crate) fn indexed<'c, 'a>(
         table.context.error(&node.span, "wrong-type", message);
         return Vec::new();
     };
-    let items = items.into_iter().enumerate();
+    if items.len() > MAX_ITEMS {
+        let message = format!("`{path}` has {} entries; at most {MAX_ITEMS} are read", items.len());
+        table.context.error(&node.span, "too-many", message);
+    }
+    let items = items.into_iter().take(MAX_ITEMS).enumerate();
     items.filter_map(|(at, item)| Table::new(table.context, item, format!("`{path}[{at}]`"))).collect()
 }
 
@@ -288,6 +295,7 @@ fn isolation(mut table: Table<'_, '_>) -> Isolation {
     let binaries = table.strings("binaries");
     let network = table.flag("network");
     let mut env_passthrough: Vec<EnvKey> = Vec::new();
+    let mut seen: BTreeSet<EnvKey> = BTreeSet::new();
     for text in table.texts("env_passthrough") {
         let plain = !text.value.contains(['.', '-']);
         let Some(name) = text.value.parse::<EnvKey>().ok().filter(|_| plain) else {
@@ -295,10 +303,10 @@ fn isolation(mut table: Table<'_, '_>) -> Isolation {
             table.context.error(&text.span, "env-name", message);
             continue;
         };
-        if env_passthrough.contains(&name) {
-            table.context.error(&text.span, "duplicate", format!("the variable `{name}` is there twice"));
-        } else {
+        if seen.insert(name.clone()) {
             env_passthrough.push(name);
+        } else {
+            table.context.error(&text.span, "duplicate", format!("the variable `{name}` is there twice"));
         }
     }
     table.finish(Unknown::Error);

@@ -323,7 +323,7 @@ fn input_arg(mut table: Table<'_, '_>, inputs: &[Port], argv: &[Text<'_>]) -> Op
         && !inputs.iter().any(|port| port.name == text.value)
     {
         let message = format!("there is no input `{}`", shown(&text.value));
-        let names = inputs.iter().map(|port| port.name.as_str());
+        let names = inputs.iter().take(64).map(|port| port.name.as_str());
         match closest(&text.value, names) {
             Some(name) => {
                 table.context.error_help(

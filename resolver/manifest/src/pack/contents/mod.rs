@@ -23,6 +23,9 @@ pub const MAX_COMPONENTS: usize = 512;
 /// Most bytes of all manifests of one pack.
 pub const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Most values in all manifests of one pack, those that aliases repeat among them.
+pub const MAX_VALUES: usize = 262_144;
+
 /// The files of a pack, wherever they are.
 pub trait Files {
     /// The paths of its regular files, from its root, with `/`; no link is followed or listed.

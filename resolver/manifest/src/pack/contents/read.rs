@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use astrid_authority::{ActionId, PackId};
 
-use super::{Contents, Files, MAX_COMPONENTS, MAX_MANIFEST_BYTES, Placed, advice};
+use super::{Contents, Files, MAX_COMPONENTS, MAX_MANIFEST_BYTES, MAX_VALUES, Placed, advice};
 use crate::capsule::{CapsuleManifest, Strictness};
 use crate::diagnostic::{Diagnostic, Diagnostics, Parsed, Severity};
 use crate::document::reader::shown;
@@ -32,6 +32,7 @@ struct Reading<'f> {
     complaints: Vec<Diagnostic>,
     bytes: u64,
     components: usize,
+    values: usize,
 }
 
 /// Where an id was declared, for the complaint about the next one.
@@ -39,7 +40,7 @@ type Declared = BTreeMap<ActionId, String>;
 
 pub(super) fn read(files: &dyn Files) -> Result<Parsed<Contents>, Diagnostics> {
     let paths = Paths::new(files.paths());
-    let mut reading = Reading { files, paths, complaints: Vec::new(), bytes: 0, components: 0 };
+    let mut reading = Reading { files, paths, complaints: Vec::new(), bytes: 0, components: 0, values: 0 };
     if reading.paths.has_file(".no-pack") {
         let message = "the file `.no-pack` switches nothing off: the pack is checked all the same";
         reading.warn(".no-pack", "no-pack", message);
@@ -235,7 +236,7 @@ impl Reading<'_> {
                     into.executors.entry(placed.item.id.clone()).or_insert(placed);
                 }
             }
-            self.complaints.extend(context.into_diagnostics());
+            self.done(context);
         }
         let total = into.executors.len();
         if total > MAX_COMPONENTS {
@@ -277,7 +278,7 @@ impl Reading<'_> {
                 let placed = source.placed(item, stage);
                 into.orchestrators.entry(placed.item.id.clone()).or_insert(placed);
             }
-            self.complaints.extend(context.into_diagnostics());
+            self.done(context);
         }
     }
 
@@ -313,7 +314,7 @@ impl Reading<'_> {
                     into.elements.insert(id, source.placed(item, stage));
                 }
             }
-            self.complaints.extend(context.into_diagnostics());
+            self.done(context);
         }
     }
 
@@ -369,7 +370,18 @@ impl Reading<'_> {
         capsules
     }
 
+    /// Takes in the complaints about a manifest. Each is small enough by itself; together they may not be.
+    fn done(&mut self, context: Context<'_>) {
+        self.values = self.values.saturating_add(context.values());
+        self.complaints.extend(context.into_diagnostics());
+    }
+
     fn context<'s>(&mut self, source: &'s Source) -> Option<Context<'s>> {
+        if self.values > MAX_VALUES {
+            let message = format!("the pack's manifests hold more than {MAX_VALUES} values");
+            self.complain(&source.path, "too-many", message);
+            return None;
+        }
         match Context::new(&source.shown, &source.text, MAX_FILE_BYTES) {
             Ok(context) => Some(context),
             Err(complaints) => {
@@ -440,7 +452,9 @@ fn within(folder: &str, name: &str) -> String {
 /// A name that was probably meant to be one of `names`.
 fn is_nearly(name: &str, names: [&str; 3]) -> bool {
     let small = name.to_ascii_lowercase();
-    name.len() < 32 && names.iter().any(|own| strsim::damerau_levenshtein(&small, own) <= 2)
+    let is_near =
+        |own: &&str| own.len().abs_diff(small.len()) <= 2 && strsim::damerau_levenshtein(&small, own) <= 2;
+    names.iter().any(is_near)
 }
 
 impl Source {

@@ -1,7 +1,11 @@
+mod disclosed;
+mod parts;
+
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::pack::TrustSummary;
 use crate::pack::executor::{CacheMode, IsolationMode, OutputMode, PortKind, Runtime};
 
 const PACK: &str = "schema_version: 1\nid: media_tools\nname: Media tools\nversion: 1.4.0\n";
@@ -289,171 +293,6 @@ fn manifests_that_nobody_reads_are_told() {
     assert!(!accepts(&files).warnings.has_rule("undeclared"));
 }
 
-const CHILDREN: &str =
-    "child_executors: [media_tools.cut, other.thing]\nchild_orchestrators: [media_tools.all]\n";
-
-fn with_orchestrator(more: &str, aliases: &str) -> BTreeMap<String, Vec<u8>> {
-    let orchestrator = format!(
-        "{HEAD}id: media_tools.all\nruntime: {{kind: python, module: lib.run, function: main}}\n{more}"
-    );
-    pack(
-        &format!("content: {{executors: e, orchestrators: o}}\n{aliases}"),
-        &[
-            ("e/cut/executor.yaml", &executor("command: {argv: [ls]}\n")),
-            ("o/all/orchestrator.yaml", &orchestrator),
-            ("o/all/lib/run/__init__.py", ""),
-        ],
-    )
-}
-
-#[test]
-fn orchestrators_name_their_children() {
-    let contents = accepts(&with_orchestrator(CHILDREN, "")).value;
-    let orchestrator = &contents.orchestrators.values().next().unwrap().item;
-    assert_eq!(orchestrator.child_executors.len(), 2);
-    assert_eq!(contents.actions().count(), 2);
-}
-
-#[test]
-fn children_that_are_not_there_are_denied() {
-    let file = "o/all/orchestrator.yaml";
-    refuses(&with_orchestrator("child_executors: [media_tools.nope]\n", ""), "unknown-component", file);
-    refuses(&with_orchestrator("child_executors: [media_tools.all]\n", ""), "unknown-component", file);
-    refuses(&with_orchestrator("child_orchestrators: [media_tools.cut]\n", ""), "unknown-component", file);
-    refuses(&with_orchestrator("child_executors: [cut]\n", ""), "component-id", file);
-    refuses(&with_orchestrator("command: {argv: [ls]}\n", ""), "unknown-key", file);
-    let files = pack("content: {orchestrators: o}\n", &[("o/a/orchestrator.yaml", &executor(""))]);
-    refuses(&files, "missing-field", "o/a/orchestrator.yaml");
-}
-
-#[test]
-fn aliases_lead_to_components() {
-    let aliases =
-        "aliases:\n  - {kind: executor, alias: old.cut, canonical_id: media_tools.cut, deprecated: true}\n";
-    let contents = accepts(&with_orchestrator("", aliases)).value;
-    assert_eq!(contents.resolve("old.cut").map(ActionId::as_str), Some("media_tools.cut"));
-}
-
-#[test]
-fn aliases_that_lead_nowhere_are_denied() {
-    let alias = |kind: &str, alias: &str, id: &str| {
-        format!("  - {{kind: {kind}, alias: {alias}, canonical_id: {id}}}\n")
-    };
-    let good = alias("executor", "old.cut", "media_tools.cut");
-    for (lines, rule) in [
-        (alias("executor", "old.cut", "media_tools.nope"), "unknown-component"),
-        (alias("executor", "old.cut", "media_tools.all"), "unknown-component"),
-        (alias("orchestrator", "old.cut", "media_tools.cut"), "unknown-component"),
-        (alias("executor", "old.cut", "other.cut"), "foreign-id"),
-        (alias("executor", "media_tools.all", "media_tools.cut"), "duplicate"),
-        (alias("renderer", "old.cut", "media_tools.cut"), "wrong-value"),
-        (alias("executor", "cut", "media_tools.cut"), "qualified-id"),
-        (format!("{good}{good}"), "duplicate"),
-    ] {
-        refuses(&with_orchestrator("", &format!("aliases:\n{lines}")), rule, "pack.yaml");
-    }
-}
-
-fn with_element(path: &str, kind: &str, more: &str, extensions: &str) -> BTreeMap<String, Vec<u8>> {
-    let element = format!(
-        "schema_version: 1\nid: fade\nkind: {kind}\npack_id: media_tools\nmetadata: {{}}\nschema: {{}}\ndefaults: {{}}\ndependencies: {{js_packages: [three]}}\n{more}"
-    );
-    pack(
-        &format!("content: {{elements: elements}}\n{extensions}"),
-        &[(path, &element), ("elements/effects/fade/icon.svg", "")],
-    )
-}
-
-#[test]
-fn elements_have_kinds_and_places() {
-    let files = with_element(
-        "elements/effects/fade/element.yaml",
-        "effect",
-        "assets: {icon: icon.svg}\nruntime: {adapter: web}\n",
-        "",
-    );
-    let contents = accepts(&files).value;
-    assert_eq!(contents.elements["effect/fade"].item.adapter.as_deref(), Some("web"));
-    // The element is counted, not the folder of its kind.
-    assert_eq!(contents.counts().elements, 1);
-    let kinds = "extensions: {elements: {kinds: [{id: stickers, singular: sticker}]}}\n";
-    let files = with_element("elements/stickers/fade/element.yaml", "sticker", "", kinds);
-    assert!(accepts(&files).value.elements.contains_key("stickers/fade"));
-}
-
-#[test]
-fn elements_out_of_place_are_denied() {
-    let path = "elements/effects/fade/element.yaml";
-    refuses(&with_element(path, "sticker", "", ""), "wrong-value", path);
-    refuses(&with_element(path, "animation", "", ""), "layout", path);
-    refuses(
-        &with_element("elements/fade/element.yaml", "effect", "", ""),
-        "layout",
-        "elements/fade/element.yaml",
-    );
-    refuses(&with_element(path, "effect", "assets: {icon: nope.svg}\n", ""), "entrypoint", path);
-    refuses(&with_element(path, "effect", "runtime: {engine: x}\n", ""), "unknown-key", path);
-    let mut files = with_element(path, "effect", "", "");
-    let text = String::from_utf8(files[path].clone()).unwrap();
-    files.insert(path.to_owned(), text.replace("pack_id: media_tools", "pack_id: other").into_bytes());
-    refuses(&files, "foreign-id", path);
-    files.insert(path.to_owned(), text.replace("defaults: {}\n", "").into_bytes());
-    refuses(&files, "missing-field", path);
-    files.insert(path.to_owned(), text.replace("id: fade", "id: Fade").into_bytes());
-    refuses(&files, "component-id", path);
-    let other = "elements/effect/again/element.yaml";
-    let mut files = with_element(path, "effect", "", "");
-    files.insert(other.to_owned(), text.into_bytes());
-    refuses(&files, "duplicate-id", path);
-}
-
-#[test]
-fn extensions_are_closed_denied() {
-    for more in [
-        "generation: {engines: []}",
-        "generation: {backends: [{id: a, module: b}]}",
-        "generation: {features: [{label: x}]}",
-        "generation: {modes: {}}",
-        "elements: {kinds: [{singular: x}]}",
-        "elements: {kinds: [{id: ''}]}",
-        "timeline: {kinds: [{catalog: film, id: x}]}",
-        "plugins: {}",
-    ] {
-        let complaints = Contents::read(&pack(&format!("extensions: {{{more}}}\n"), &[])).expect_err(more);
-        assert!(complaints.has_errors());
-    }
-    accepts(&pack(
-        "extensions: {generation: {backends: [{id: a, module: b, class: C, init_kwargs: {x: 1}}], features: [f, {id: g}]}, timeline: {kinds: [{catalog: clip, id: x, aliases: [y]}]}, schemas: {}}\n",
-        &[],
-    ));
-}
-
-const CAPSULE: &str = "[package]\nname = \"thumbs\"\nversion = \"1.0.0\"\n[[component]]\nid = \"thumbs\"\nfile = \"thumbs.wasm\"\n";
-
-#[test]
-fn capsules_are_part_of_the_pack() {
-    let files = pack(
-        "content: {capsules: capsules}\n",
-        &[("capsules/thumbs/Capsule.toml", CAPSULE), ("capsules/thumbs/thumbs.wasm", "")],
-    );
-    let contents = accepts(&files);
-    assert_eq!(contents.value.counts().capsules, 1);
-    assert!(contents.warnings.is_empty() && contents.value.native.is_empty());
-    warns(
-        &pack("content: {capsules: capsules}\n", &[("capsules/thumbs/Capsule.toml", CAPSULE)]),
-        "no-component",
-    );
-}
-
-#[test]
-fn capsules_that_are_wrong_are_denied() {
-    let at = |folder: &str, text: &str| {
-        pack("content: {capsules: c}\n", &[(&format!("c/{folder}/Capsule.toml"), text)])
-    };
-    refuses(&at("films", CAPSULE), "folder-name", "c/films/Capsule.toml");
-    refuses(&at("thumbs", "[package]\n"), "missing-field", "c/thumbs/Capsule.toml");
-}
-
 #[test]
 fn every_file_is_complained_about_at_once() {
     let files = pack(
@@ -509,111 +348,25 @@ fn a_pack_has_limits_denied() {
 }
 
 #[test]
-fn a_pack_says_what_its_executors_use() {
-    let files = with_executor(&format!(
-        "{CLI}secrets: [{{name: API_KEY}}]\nisolation: {{network: true, binaries: [ffmpeg]}}\n"
-    ));
-    let warnings = accepts(&files).warnings;
-    let undisclosed: Vec<&str> =
-        warnings.iter().filter(|one| one.rule == "undisclosed").map(|one| one.message.as_str()).collect();
-    assert_eq!(
-        undisclosed,
-        [
-            "`media_tools.cut` declares `secrets`, and the pack does not declare `environment`",
-            "`media_tools.cut` runs `isolation.binaries`, and the pack does not declare `subprocess`",
-            "`media_tools.cut` says `isolation.network`, and the pack does not declare `network`",
-        ]
-    );
-    assert!(warnings.has_rule("secret"));
-    warns(&pack("dependencies: {python: ['rm -rf /']}\n", &[]), "dependency");
-    warns(&pack("dependencies: {npm: ['!x']}\n", &[]), "dependency");
-    warns(&pack("dependencies: {system: ['$(x)']}\n", &[]), "dependency");
-    let fine = "dependencies: {python: ['numpy>=1.2; python_version > \"3\"', 'uvicorn[standard]'], npm: ['@a/b@1', three], system: [ffmpeg, g++]}\n";
-    assert!(accepts(&pack(fine, &[])).warnings.is_empty());
-}
-
-#[test]
-fn old_secrets_are_read_with_a_warning() {
-    let files =
-        pack("secrets: {required: [API_KEY]}\npermissions: [{id: environment, reason: reads a key}]\n", &[]);
-    assert_eq!(warns(&files, "old-form").line, 5);
-    let summary = TrustSummary::of(&accepts(&files).value);
-    assert_eq!(summary.declared_secrets, ["API_KEY (required)"]);
-}
-
-#[test]
-fn a_folder_is_called_as_its_pack() {
-    let files = pack("", &[]);
-    let contents = accepts(&files).value;
-    assert_eq!(contents.folder_complaint(&files, "media_tools"), None);
-    let complaint = contents.folder_complaint(&files, "other").unwrap();
-    assert_eq!((complaint.rule, complaint.line, complaint.column), ("folder-name", 2, 1));
-}
-
-#[test]
-fn the_summary_has_the_promised_keys() {
-    let mut files = with_executor(&format!(
-        "{CLI}secrets: [{{name: API_KEY, required: true, description: for the server}}]\n"
-    ));
-    files.insert("lib/libx.so.1".to_owned(), Vec::new());
-    let summary = TrustSummary::of(&accepts(&files).value).from_source("./media_tools");
-    let json = serde_json::to_value(&summary).unwrap();
-    let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-    let mut promised = vec![
-        "pack_id",
-        "name",
-        "version",
-        "schema_version",
-        "source_path",
-        "component_counts",
-        "entrypoints",
-        "normal_entrypoints",
-        "declared_secrets",
-        "dependencies",
-        "dependencies_struct",
-        "docs",
-        "warnings",
-        "do_not_use_for",
-        "required_context",
-        "keywords",
-        "capabilities",
-        "permissions",
-        "permission_ids",
-        "trust",
-        "astrid_version",
-    ];
-    promised.extend(["secrets", "at_a_glance"]);
-    promised.sort_unstable();
-    let mut sorted = keys.clone();
-    sorted.sort_unstable();
-    assert_eq!(sorted, promised);
-    assert_eq!(json["declared_secrets"][0], "API_KEY (required): for the server");
-    assert_eq!(json["secrets"][0]["read_by"][0], "media_tools.cut");
-    assert_eq!(
-        json["trust"],
-        serde_json::json!({ "sandbox": "none", "runs_with_user_process_permissions": true, "permission_enforcement": "disclosure_only" })
-    );
-    assert_eq!(json["at_a_glance"]["secrets"]["yes"], true);
-    assert_eq!(json["at_a_glance"]["network"]["yes"], false);
-    assert_eq!(json["at_a_glance"]["binaries"]["why"][0], "brings lib/libx.so.1");
-    assert_eq!(
-        crate::pack::summary::TRUST.lines(),
-        ["sandbox=none", "runs_with_user_process_permissions=true", "permission_enforcement=disclosure_only"]
-    );
-}
-
-#[test]
-fn each_question_has_its_answer() {
-    let files = pack(
-        "content: {executors: e}\ndependencies: {system: [ffmpeg]}\npermissions:\n  - {id: network, reason: asks a server}\n  - {id: external_services, reason: paid by call}\n  - {id: environment, reason: reads a key}\n",
-        &[("e/a/executor.yaml", &executor("command: {argv: [ls]}\n"))],
-    );
-    let answers = TrustSummary::of(&accepts(&files).value).at_a_glance;
-    assert_eq!(answers.network.why, ["permission network: asks a server"]);
-    assert_eq!(answers.paid_services.why, ["permission external_services: paid by call"]);
-    assert_eq!(answers.secrets.why, ["permission environment: reads a key"]);
-    assert_eq!(answers.binaries.why, ["needs ffmpeg"]);
-    assert_eq!(answers.subprocesses.why, ["media_tools.cut: runs ls"]);
+fn aliases_of_many_small_files_are_counted_together_denied() {
+    let mut bomb = "command: {argv: [ls]}\nmetadata:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for at in 1..4 {
+        let before = format!("*a{}, ", at - 1).repeat(10);
+        writeln!(bomb, "  a{at}: &a{at} [{before}]").unwrap();
+    }
+    let bombs: Vec<(String, String)> = (0..30)
+        .map(|at| {
+            let text = executor(&bomb).replace("media_tools.cut", &format!("media_tools.x{at}"));
+            (format!("e/x{at}/executor.yaml"), text)
+        })
+        .collect();
+    let borrowed: Vec<(&str, &str)> =
+        bombs.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let complaints = Contents::read(&pack("content: {executors: e}\n", &borrowed)).unwrap_err();
+    assert!(complaints.has_rule("too-many"));
+    accepts(&pack("content: {executors: e}\n", &borrowed[..10]));
+    let many = format!("{CLI}inputs: [{}]\n", "{name: a}, ".repeat(1025));
+    refuses(&with_executor(&many), "too-many", "executors/cut/executor.yaml");
 }
 
 proptest! {
