@@ -138,7 +138,9 @@ pub(crate) fn gc(session: &mut Session, args: &GcArgs) -> Outcome {
     let home = session.home()?;
     let generations = Generations::new(home.clone(), session.disk());
     let store = Store::new(home.clone(), session.disk());
-    let keep = Keep { digests: lock_of_this_folder(session), newer_than: None };
+    let mut digests = lock_of_this_folder(session);
+    digests.extend(astrid_resolver::pack::kept_digests(&session.context()?)?);
+    let keep = Keep { digests, newer_than: None };
     let current = generations.current_number()?;
     let mut old = generations.list()?;
     old.truncate(old.len().saturating_sub(args.keep.max(1)));

@@ -23,11 +23,12 @@ fn a_pack_is_trusted_by_typing_its_id() {
     let (code, shown) = terminal.ends();
     assert_eq!(code, 0, "{shown}");
     for line in [
-        "Trust summary: pack media_tools",
+        "━━━ Trust Summary ━━━",
+        "Pack ID:        media_tools",
         "sandbox: none",
         "runs_with_user_process_permissions: true",
         "permission_enforcement: disclosure_only",
-        "+ network: Calls an API (api.example.org)",
+        "- network: Calls an API; services=api.example.org",
         "! unsigned",
     ] {
         assert!(shown.contains(line), "{line}\n{shown}");
