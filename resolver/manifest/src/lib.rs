@@ -9,7 +9,7 @@
 //! | [`distro`] | `Distro.toml`: what a fleet should be |
 //! | [`lock`] | `Distro.lock`: exactly what it became |
 //! | [`capsule`] | `Capsule.toml`: what a capsule asks for and offers |
-//! | [`pack`] | `pack.yaml`: what a pack says about itself |
+//! | [`pack`] | `pack.yaml`, executors, orchestrators, elements, and packs as a whole |
 //! | [`component`] | what the bytes of a component can do |
 //! | [`trust`] | `trust/*.toml`: acknowledgements |
 //! | [`policy`] | `etc/policy.toml`: what the owner of a home demands |

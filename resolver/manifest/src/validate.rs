@@ -4,7 +4,7 @@ use crate::capsule::{CapsuleManifest, Strictness};
 use crate::diagnostic::{Diagnostics, Parsed};
 use crate::distro::Distro;
 use crate::lock::AnyLock;
-use crate::pack::{self, PackManifest};
+use crate::pack::{self, Element, Executor, Orchestrator, PackManifest, element, executor, orchestrator};
 use crate::policy::HomePolicy;
 use crate::trust::AckFile;
 
@@ -19,6 +19,12 @@ pub enum Kind {
     Capsule,
     /// `pack.yaml`, `pack.yml`, `pack.json`.
     Pack,
+    /// `executor.yaml`, `executor.yml`, `executor.json`.
+    Executor,
+    /// `orchestrator.yaml`, `orchestrator.yml`, `orchestrator.json`.
+    Orchestrator,
+    /// `element.yaml`, `element.yml`, `element.json`.
+    Element,
     /// `trust/*.toml`.
     Trust,
     /// `policy.toml`.
@@ -36,6 +42,9 @@ impl Kind {
             "Capsule.toml" => Some(Self::Capsule),
             "policy.toml" => Some(Self::HomePolicy),
             name if pack::FILE_NAMES.contains(&name) => Some(Self::Pack),
+            name if executor::FILE_NAMES.contains(&name) => Some(Self::Executor),
+            name if orchestrator::FILE_NAMES.contains(&name) => Some(Self::Orchestrator),
+            name if element::FILE_NAMES.contains(&name) => Some(Self::Element),
             name if name.strip_suffix(".toml").is_some_and(|stem| !stem.is_empty()) => {
                 (folder == "trust" || folder.ends_with("/trust")).then_some(Self::Trust)
             }
@@ -51,7 +60,13 @@ impl Kind {
         match self {
             Self::Distro => crate::MAX_DISTRO_BYTES,
             Self::Lock => crate::MAX_LOCK_BYTES,
-            Self::Capsule | Self::Pack | Self::Trust | Self::HomePolicy => crate::MAX_FILE_BYTES,
+            Self::Capsule
+            | Self::Pack
+            | Self::Executor
+            | Self::Orchestrator
+            | Self::Element
+            | Self::Trust
+            | Self::HomePolicy => crate::MAX_FILE_BYTES,
         }
     }
 }
@@ -66,6 +81,9 @@ pub fn file(kind: Kind, file: &str, text: &str) -> Diagnostics {
         Kind::Lock => complaints(AnyLock::parse(file, text)),
         Kind::Capsule => complaints(CapsuleManifest::parse(file, text, Strictness::Check)),
         Kind::Pack => complaints(PackManifest::parse(file, text)),
+        Kind::Executor => complaints(Executor::parse_all(file, text)),
+        Kind::Orchestrator => complaints(Orchestrator::parse(file, text)),
+        Kind::Element => complaints(Element::parse(file, text)),
         Kind::Trust => complaints(AckFile::parse(file, text)),
         Kind::HomePolicy => complaints(HomePolicy::parse(file, text)),
     }
@@ -86,6 +104,7 @@ mod tests {
     fn kinds_are_known_by_name() {
         assert_eq!(Kind::of_path("a/b/Distro.toml"), Some(Kind::Distro));
         assert_eq!(Kind::of_path("pack.yml"), Some(Kind::Pack));
+        assert_eq!(Kind::of_path("executors/a/executor.json"), Some(Kind::Executor));
         assert_eq!(Kind::of_path("trust/pack-x.toml"), Some(Kind::Trust));
         assert_eq!(Kind::of_path("etc/policy.toml"), Some(Kind::HomePolicy));
         assert_eq!(Kind::of_path("Cargo.toml"), None);
@@ -94,7 +113,17 @@ mod tests {
 
     #[test]
     fn every_kind_complains_about_nonsense_denied() {
-        for kind in [Kind::Distro, Kind::Lock, Kind::Capsule, Kind::Pack, Kind::Trust, Kind::HomePolicy] {
+        for kind in [
+            Kind::Distro,
+            Kind::Lock,
+            Kind::Capsule,
+            Kind::Pack,
+            Kind::Executor,
+            Kind::Orchestrator,
+            Kind::Element,
+            Kind::Trust,
+            Kind::HomePolicy,
+        ] {
             assert!(file(kind, "x", "nonsense = 1\n: [").has_errors(), "{kind:?}");
         }
     }

@@ -76,7 +76,7 @@ pub struct ElementDependencies {
 }
 
 impl Element {
-    /// Reads `text`, which people know as `file`. Alone, without its pack, it may be of the three common kinds only.
+    /// Reads `text`, which people know as `file`. Alone, without its pack, any kind is taken.
     ///
     /// # Errors
     /// All complaints at once.
@@ -180,7 +180,9 @@ fn kind(context: &Context<'_>, text: &Text<'_>, around: Option<&Around<'_>>) -> 
     if let Some((kind, _)) = KINDS.iter().find(|(kind, _)| *kind == word) {
         return Some((*kind).to_owned());
     }
-    let declared = around.map(|around| around.kinds).unwrap_or_default();
+    // Which kinds the pack declares is known with the pack only.
+    let Some(around) = around else { return Some(word.to_owned()) };
+    let declared = around.kinds;
     if let Some(kind) = declared.iter().find(|kind| kind.is_called(word)) {
         return Some(kind.id.clone());
     }
