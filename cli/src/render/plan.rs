@@ -281,7 +281,7 @@ pub(crate) fn confirmation(confirmation: &Confirmation) -> String {
             format!("! {subject} was made by {} and is now by {}: {}", safe(from), safe(to), safe(reason))
         }
         Confirmation::UnsignedDistro => {
-            "! the distro comes from somewhere else and is not signed: --allow-unsigned".to_owned()
+            "! the distro must be signed, and is not: --allow-unsigned".to_owned()
         }
         Confirmation::NewDistroKey { from, to } => {
             format!(

@@ -354,3 +354,28 @@ fn a_ceiling_is_a_refusal_of_its_own_denied() {
     );
     assert_eq!(env.astrid(&["policy", "check"]).code, 83);
 }
+
+#[test]
+fn a_demand_for_signatures_is_met_by_everything_or_told_denied() {
+    let env = TestEnv::new();
+    env.demo();
+    policy(&env, "[policy]\nprovenance = \"required\"\n");
+    let ran = astrid_snapshot!("policy-check-required", env, ["policy", "check"]);
+    assert_eq!(ran.code, 83, "{}", ran.shown());
+}
+
+#[test]
+fn the_rules_in_the_documentation_are_read() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/provenance.md");
+    let page = fs::read_to_string(page).unwrap();
+    let blocks: Vec<&str> =
+        page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    let env = TestEnv::new();
+    env.demo();
+    for block in blocks {
+        policy(&env, block);
+        // What is not a rule is an error; what the rules ask of this distro is another matter.
+        assert!([0, 83].contains(&env.astrid(&["policy", "check"]).code));
+    }
+}

@@ -158,6 +158,8 @@ fn a_distro_is_signed_by_whom_it_and_the_home_name_denied() {
     env.write("Distro.toml", text);
     fs::remove_file(env.work("Distro.sigstore.json")).unwrap();
     refused_fleet(env, "nobody, where the home names a key", &APPLY, 83, &["distro:demo is not signed"]);
+    policy(env, &format!("[policy]\nprovenance = \"none\"\n{}", rule_for_distro(7)));
+    refused_fleet(env, "nobody, where only a rule asks", &APPLY, 83, &["distro:demo is not signed"]);
     refused_fleet(env, "nobody, with --allow-unsigned", &lax, 83, &["distro:demo is not signed"]);
 }
 

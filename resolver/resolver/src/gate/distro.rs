@@ -40,7 +40,7 @@ pub(crate) fn check_distro(gate: &Gate<'_>, declaration: &Declaration) -> Result
     let origin = declaration.origin();
     let demand = gate.policy.provenance_of(&subject, origin.is_remote());
     let rule = gate.policy.signer_rule(&subject, None);
-    let required = demand == Demand::Required || (rule.is_some() && demand != Demand::None);
+    let required = demand == Demand::Required || rule.is_some();
     if let Some(bundle) = declaration.bundle() {
         return check_sealed(gate, &subject, bundle.shuttle(), required);
     }

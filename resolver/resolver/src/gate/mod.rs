@@ -107,7 +107,7 @@ impl<'a> Gate<'a> {
             }
             return match (rule, demand) {
                 (Some(rule), _) => Err(unsigned_against_rule(evidence.subject, rule)),
-                (None, Demand::Required) => Err(unsigned(evidence.subject)),
+                (None, Demand::Required) => Err(unsigned(evidence)),
                 (None, _) => Ok(Provenance::default()),
             };
         };
@@ -248,8 +248,14 @@ fn unsigned_against_rule(subject: &Subject, rule: FoundRule<'_>) -> Error {
     .hint("ask who publishes it for a signed release, or change the rule")
 }
 
-fn unsigned(subject: &Subject) -> Error {
-    Error::new(ErrorKind::Signature, format!("{subject} is remote and not signed")).hint(
+fn unsigned(evidence: &Evidence<'_>) -> Error {
+    let subject = evidence.subject;
+    let message = if evidence.source.is_remote() {
+        format!("{subject} is remote and not signed")
+    } else {
+        format!("{subject} is not signed, and the policy asks for a signature of everything")
+    };
+    Error::new(ErrorKind::Signature, message).hint(
         "ask who publishes it for a signed release; `provenance = \"if-present\"` under `[policy]` of \
          etc/policy.toml in the home lets unsigned ones through, each with trust of its own",
     )

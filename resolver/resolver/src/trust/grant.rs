@@ -168,7 +168,7 @@ fn confirm(
             Confirmation::UnsignedDistro if !flags.allow_unsigned => {
                 return Err(Error::new(
                     ErrorKind::Signature,
-                    format!("distro `{}` comes from somewhere else and is not signed", document.distro.id),
+                    format!("distro `{}` must be signed, and is not signed", document.distro.id),
                 )
                 .hint("ask who publishes it for a signed one; `--allow-unsigned` takes it all the same"));
             }

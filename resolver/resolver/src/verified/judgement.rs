@@ -8,7 +8,7 @@ use astrid_manifest::subject::Subject;
 use crate::artifact::{Artifact, CapsuleArtifact};
 use crate::context::Context;
 use crate::declaration::Declaration;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Evidence, Gate, Provenance};
 use crate::proposal::HomeTrust;
 use crate::resolution::{Request, in_mode, resolve, solve_fully};
@@ -52,6 +52,11 @@ pub fn judgements(context: &Context, declaration: &Declaration, request: &Reques
     let id = Subject::Distro(declaration.distro().header.id.clone());
     let theirs = &declaration.distro().policy;
     let (policy, proof) = match trust.judge(context, declaration) {
+        Ok((policy, proof)) if proof.required && proof.signer.is_unsigned() => {
+            let refusal = Error::new(ErrorKind::Signature, format!("{id} must be signed, and is not signed"))
+                .hint("ask who publishes it for a signed one; `--allow-unsigned` takes it all the same");
+            (policy, Err(refusal))
+        }
         Ok((policy, proof)) => (policy, Ok(Provenance { signer: proof.signer, ..Provenance::default() })),
         Err(error) => {
             let origin = declaration.origin().identity();
