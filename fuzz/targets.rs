@@ -53,7 +53,8 @@ pub(crate) fn pack_contents(bytes: &[u8]) {
     let mut path = String::new();
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         if let Some(named) = line.strip_prefix(b"=== ") {
-            path = String::from_utf8_lossy(named).trim_end().to_owned();
+            path.clear();
+            path.push_str(String::from_utf8_lossy(named).trim_end());
             files.insert(path.clone(), Vec::new());
         } else {
             files.entry(path.clone()).or_default().extend_from_slice(line);
