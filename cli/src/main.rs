@@ -7,6 +7,7 @@
 //! | `session` | one run: shell, world, and the library's context when a verb needs it |
 //! | `shell` | the only place that prints |
 //! | `exit` | failures: kind, message, hint, exit code |
+//! | `interrupt` | what Ctrl-C does while another process runs |
 //! | `prompt` | questions to a person at a terminal |
 //! | `progress` | bars on a terminal |
 //! | `command` | the work of each verb |
@@ -27,6 +28,7 @@ mod command;
 mod edit;
 mod exit;
 mod facts;
+mod interrupt;
 mod obsolete;
 mod progress;
 mod prompt;

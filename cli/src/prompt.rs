@@ -32,6 +32,9 @@ pub(crate) fn end_on_interrupt() {
     ONCE.call_once(|| {
         // Without a handler an interrupt ends the process as well, only with another status.
         let _ = ctrlc::set_handler(|| {
+            if crate::interrupt::is_handed_on() {
+                return;
+            }
             restore_terminal();
             for folder in ASIDE.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
                 let _ = std::fs::remove_dir_all(folder);

@@ -156,6 +156,23 @@ impl Shell {
         }
     }
 
+    /// What another process wrote on its standard output, byte for byte; says whether somebody reads it.
+    pub(crate) fn hand_out(&mut self, bytes: &[u8]) -> bool {
+        let mut out = std::io::stdout().lock();
+        if self.out_is_open && (out.write_all(bytes).is_err() || out.flush().is_err()) {
+            self.out_is_open = false;
+        }
+        self.out_is_open
+    }
+
+    /// What another process wrote on its standard error, byte for byte; says whether somebody reads it.
+    pub(crate) fn hand_err(&mut self, bytes: &[u8]) -> bool {
+        if self.err_is_open && std::io::stderr().lock().write_all(bytes).is_err() {
+            self.err_is_open = false;
+        }
+        self.err_is_open
+    }
+
     /// A line for people on standard error, also when it is quiet.
     pub(crate) fn say(&mut self, text: &str) {
         if self.err_is_open && writeln!(self.err, "{text}").is_err() {

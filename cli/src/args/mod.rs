@@ -9,6 +9,7 @@ mod lifecycle;
 mod lock;
 mod packs;
 mod policy;
+mod run;
 mod sign;
 mod trust;
 mod verify;
@@ -32,6 +33,7 @@ pub(crate) use lifecycle::{
 };
 pub(crate) use lock::{LockArgs, LockDiffArgs, LockVerb};
 pub(crate) use packs::{PackNewArgs, PackTemplate, PackValidateArgs, PacksVerb};
+pub(crate) use run::{PackEnterArgs, PackRunArgs};
 pub(crate) use sign::SignArgs;
 pub(crate) use trust::{
     AckArgs, BelieveArgs, ReviewArgs, RevokeArgs, RootVerb, SecretNameArgs, SecretSetArgs, SecretVerb,

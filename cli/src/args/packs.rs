@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-
 use super::lifecycle::{
     PackFilterArgs, PackIndexArgs, PackInspectArgs, PackInstallArgs, PackRollbackArgs, PackSearchArgs,
     PackUninstallArgs, PackUpdateArgs,
 };
+use super::run::{PackEnterArgs, PackRunArgs};
 
 /// What is done with packs.
 #[derive(Debug, Subcommand)]
@@ -30,10 +30,15 @@ pub(crate) enum PacksVerb {
     Search(PackSearchArgs),
     /// What agents have to know about the packs that are installed
     AgentIndex(PackIndexArgs),
+    /// Run an executor or orchestrator of a pack: a process with all that you may do
+    Run(PackRunArgs),
     /// Check a pack's manifests without running anything of it, and show every complaint with its place
     Validate(PackValidateArgs),
     /// Write a new pack that validates and runs
     New(PackNewArgs),
+    /// Enter the sandbox of a run
+    #[command(hide = true)]
+    Enter(PackEnterArgs),
 }
 
 /// `packs validate`

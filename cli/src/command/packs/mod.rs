@@ -4,14 +4,15 @@ mod index;
 mod inspect;
 mod install;
 mod list;
+mod new;
 mod rollback;
+mod run;
 mod uninstall;
 mod update;
-mod new;
 mod validate;
+mod wanted;
 
 pub(super) use validate::complaints;
-mod wanted;
 
 use crate::args::PacksVerb;
 use crate::exit::Outcome;
@@ -27,6 +28,8 @@ pub(crate) fn run(session: &mut Session, verb: &PacksVerb) -> Outcome {
         PacksVerb::Update(args) => update::run(session, args),
         PacksVerb::Uninstall(args) => uninstall::run(session, args),
         PacksVerb::Rollback(args) => rollback::run(session, args),
+        PacksVerb::Run(args) => run::run(session, args),
+        PacksVerb::Enter(args) => run::enter(args),
         PacksVerb::Validate(args) => validate::run(session, args),
         PacksVerb::New(args) => new::run(session, args),
     }

@@ -112,7 +112,7 @@ impl Protected {
 }
 
 /// A path without links, as far as it is there. What would climb out of what is not there yet may be anywhere.
-fn real(path: &PathBuf) -> PathBuf {
+fn real(path: &Path) -> PathBuf {
     let there = path.ancestors().find_map(|one| Some((one, one.canonicalize().ok()?)));
     let Some((one, found)) = there else { return PathBuf::from("/") };
     let rest = path.strip_prefix(one).unwrap_or(Path::new(""));
