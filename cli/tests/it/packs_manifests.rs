@@ -153,14 +153,19 @@ fn a_new_pack_is_valid() {
     let ran = env.ok(&["packs", "new", "second", "--path", "more", "--template", "python", "--json"]).json();
     assert_eq!(ran["files"].as_array().unwrap().len(), 3);
     env.ok(&["packs", "new", "third", "--template", "shell"]);
-    for folder in ["first_pack", "more/second", "third"] {
+    assert!(!env.home("").exists());
+    for (folder, id) in [("first_pack", "first_pack"), ("more/second", "second"), ("third", "third")] {
         let ran = env.ok(&["packs", "validate", folder, "--warnings"]);
         assert_eq!(ran.stderr, "", "{folder}");
+        let component = format!("{id}.hello");
+        let run = env.run(&["packs", "run", "--path", folder, &component, "who=Ada", "--trust"]);
+        let ran = run.variable("PATH", std::env::var_os("PATH").unwrap()).go();
+        assert_eq!(ran.code, 0, "{}", ran.shown());
+        assert!(ran.stdout.contains("Hello, Ada!"), "{}", ran.shown());
     }
     let files = ["first_pack/pack.yaml", "first_pack/executors/hello/executor.yaml"];
     let text: Vec<String> = files.iter().map(|file| format!("--- {file}\n{}", env.read(file))).collect();
     insta::assert_snapshot!("packs-new-minimal", text.join("\n"));
-    assert!(!env.home("").exists());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::args::{PackNewArgs, PackTemplate};
 use crate::exit::{DONE, Failure, Kind, Outcome};
 use crate::session::Session;
 
-/// A file of a template: its path, and its text with `@ID@` and `@NAME@` to be replaced.
+/// A file of a template: its path, and its text with `@ID@`, `@NAME@` and `@PERMISSIONS@` to be replaced.
 type File = (&'static str, &'static str);
 
 const MINIMAL: &[File] = &[
@@ -38,6 +38,15 @@ impl PackTemplate {
             Self::Shell => SHELL,
         }
     }
+
+    /// What the code of the template does to the machine.
+    fn permissions(self) -> &'static str {
+        match self {
+            Self::Minimal => "\n  - id: subprocess\n    reason: Starts echo, which prints the greeting.",
+            Self::Python => " []",
+            Self::Shell => "\n  - id: subprocess\n    reason: Starts sh, which prints the greeting.",
+        }
+    }
 }
 
 pub(crate) fn run(session: &mut Session, args: &PackNewArgs) -> Outcome {
@@ -50,7 +59,7 @@ pub(crate) fn run(session: &mut Session, args: &PackNewArgs) -> Outcome {
     let folder = session.world.path(&args.path).join(id.as_str());
     make(&folder, &shown)?;
     let files = args.template.files();
-    write(&folder, &id, files).and_then(|()| check(&folder, &shown)).inspect_err(|_| {
+    write(&folder, &id, args.template).and_then(|()| check(&folder, &shown)).inspect_err(|_| {
         // It was made by this run a moment ago, and nothing else is in it.
         let _ = std::fs::remove_dir_all(&folder);
     })?;
@@ -65,6 +74,7 @@ pub(crate) fn run(session: &mut Session, args: &PackNewArgs) -> Outcome {
     }
     session.shell.show(&document, &pretty)?;
     session.shell.note(&format!("check it: astrid packs validate {shown}"));
+    session.shell.note(&format!("run it:   astrid packs run --path {shown} {id}.hello who=you"));
     Ok(DONE)
 }
 
@@ -81,13 +91,14 @@ fn make(folder: &Path, shown: &str) -> Result<(), Failure> {
     })
 }
 
-fn write(folder: &Path, id: &PackId, files: &[File]) -> Result<(), Failure> {
+fn write(folder: &Path, id: &PackId, template: PackTemplate) -> Result<(), Failure> {
     let name = people_name(id);
-    for (path, text) in files {
+    for (path, text) in template.files() {
         let path: PathBuf = folder.join(path);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
+        let text = text.replace("@PERMISSIONS@", template.permissions());
         std::fs::write(&path, text.replace("@ID@", id.as_str()).replace("@NAME@", &name))?;
     }
     Ok(())
