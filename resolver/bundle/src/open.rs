@@ -32,10 +32,20 @@ pub(crate) struct Contents {
     pub(crate) lock: Lock,
     pub(crate) acknowledgements: BTreeMap<String, AckFile>,
     pub(crate) missing: BTreeSet<Digest>,
+    references: References,
     documents: Documents,
 }
 
 impl Contents {
+    /// Compares an archive that was left out with what the lock says of it.
+    pub(crate) fn check_archive(&self, bytes: &[u8]) -> Result<()> {
+        self.references.check_archive(&Digest::of(bytes), bytes, &mut 0)
+    }
+
+    pub(crate) fn is_archive(&self, digest: &Digest) -> bool {
+        self.references.is_archive(digest)
+    }
+
     pub(crate) fn bytes(&self, member: &Member) -> Option<&[u8]> {
         self.documents.get(member)
     }
@@ -55,6 +65,8 @@ pub(crate) struct Reading {
     last: Option<Member>,
     seen: u64,
     total: u64,
+    /// How many bytes the archives in it hold.
+    unpacked: u64,
     /// The first member whose bytes are others. It is told last, since structure is told first.
     mismatch: Option<Error>,
 }
@@ -70,6 +82,7 @@ impl Reading {
             last: None,
             seen: 0,
             total: 0,
+            unpacked: 0,
             mismatch: None,
         }
     }
@@ -180,12 +193,16 @@ impl Reading {
             (Member::Archive(digest), kept) => {
                 self.present.archives.insert(*digest);
                 if let (Some(bytes), Some((_, references))) = (kept, &self.lock)
-                    && let Err(error) = references.check_archive(digest, &bytes)
+                    && let Err(error) = references.check_archive(digest, &bytes, &mut self.unpacked)
                 {
                     if error.kind() != crate::ErrorKind::Mismatch {
                         return Err(error);
                     }
                     self.mismatch.get_or_insert(error);
+                }
+                if self.unpacked > self.limits.total_bytes {
+                    let most = self.limits.total_bytes;
+                    return Err(Error::unreadable(format!("the archives in it hold more than {most} bytes")));
                 }
             }
             (Member::ArtifactSignature(digest), _) => {
@@ -262,6 +279,7 @@ impl Reading {
             lock,
             acknowledgements,
             missing,
+            references,
             documents,
         })
     }

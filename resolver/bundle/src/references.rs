@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 
 /// What an entry of the lock is: it decides what of an archive counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Capsule,
     Pack,
@@ -99,14 +99,26 @@ impl References {
         Ok(())
     }
 
-    /// Compares what the archive `digest` holds with the content that the lock has for it.
-    pub(crate) fn check_archive(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+    /// Compares what the archive `digest` holds with the content that the lock has for it; what was unpacked for
+    /// that is added to `unpacked`.
+    pub(crate) fn check_archive(&self, digest: &Digest, bytes: &[u8], unpacked: &mut u64) -> Result<()> {
+        // Several entries may name one archive: it is unpacked once for each kind.
+        let mut known: BTreeMap<Kind, Digest> = BTreeMap::new();
         for held in self.archives.get(digest).into_iter().flatten() {
-            let files = match held.kind {
-                Kind::Capsule => content::of_capsule(bytes, &format!("archives/{}", digest.hex()))?.0,
-                Kind::Pack => content::of_pack(bytes, &format!("archives/{}", digest.hex()))?,
+            let found = if let Some(found) = known.get(&held.kind) {
+                *found
+            } else {
+                let place = format!("archives/{}", digest.hex());
+                let files = match held.kind {
+                    Kind::Capsule => content::of_capsule(bytes, &place)?.0,
+                    Kind::Pack => content::of_pack(bytes, &place)?,
+                };
+                let size = files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes.len() as u64));
+                *unpacked = unpacked.saturating_add(size);
+                let found = Tree::of_files(&files)?.digest();
+                known.insert(held.kind, found);
+                found
             };
-            let found = Tree::of_files(&files)?.digest();
             if found != held.content {
                 return Err(Error::mismatch(format!(
                     "the archive of {} holds {found}, and Distro.lock in the bundle says {}",

@@ -267,6 +267,24 @@ impl Shuttle {
         self.contents().map_or(&NOTHING, |contents| &contents.missing)
     }
 
+    /// The archives of signed artifacts that are left out. Whoever has them must compare each with
+    /// [`Shuttle::check_archive`]: a signature over an archive says nothing about other content.
+    pub fn missing_archives(&self) -> impl Iterator<Item = Digest> {
+        let contents = self.contents();
+        self.missing()
+            .iter()
+            .copied()
+            .filter(move |digest| contents.is_some_and(|own| own.is_archive(digest)))
+    }
+
+    /// Compares an archive that is left out with the content that the lock has for it.
+    ///
+    /// # Errors
+    /// `Mismatch` when it holds something else; `Unreadable` when it is none.
+    pub fn check_archive(&self, bytes: &[u8]) -> Result<()> {
+        self.contents().map_or(Ok(()), |contents| contents.check_archive(bytes))
+    }
+
     /// The total length of what is in it.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
