@@ -228,7 +228,7 @@ pub(crate) fn carry_out(
     )?;
     told(session, &applied);
     if let (Some(bundle), true) = (job.declaration.bundle(), applied.changed) {
-        carried_root(session, &own, bundle, document.distro.signer.is_some() && !document.distro.first_use)?;
+        carried_root(session, &own, bundle)?;
     }
     let kernel = kernel::after_switch(session, &own, job.boot, fleet.lock(), applied.generation)?;
     Ok(Done { plan: document, applied, kernel })
@@ -246,21 +246,16 @@ fn show_packs(session: &mut Session, document: &PlanDocument, packs: &AllFacts, 
     }
 }
 
-/// What becomes of the root of trust that a bundle carried: known keys may renew the home's, nobody else.
-fn carried_root(
-    session: &mut Session,
-    context: &Context,
-    bundle: &Bundled,
-    was_known: bool,
-) -> Result<(), Failure> {
+/// What becomes of the root of trust that a bundle carried: believed keys may renew the home's, nobody else.
+fn carried_root(session: &mut Session, context: &Context, bundle: &Bundled) -> Result<(), Failure> {
     let writer = session.write_lock(&context.home, "astrid apply")?;
-    match adopt_carried(context, &writer, bundle, was_known)? {
+    match adopt_carried(context, &writer, bundle)? {
         CarriedRoot::Nothing => {}
         CarriedRoot::Adopted(root) => {
             session.shell.note(&format!("the trusted root is the one of the bundle now: {}", root.digest));
         }
         CarriedRoot::LeftAlone => session.shell.note(
-            "the bundle carries another trusted root; it is left alone, because no key that this home knew before \
+            "the bundle carries another trusted root; it is left alone, because no key that this home believes \
              vouches for it",
         ),
     }

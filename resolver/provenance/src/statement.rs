@@ -25,6 +25,12 @@ pub fn predicate(name: &str) -> String {
     format!("{OWN_PREDICATES}{name}/v1")
 }
 
+/// The name of a predicate of ours; nothing for what others say.
+#[must_use]
+pub fn own_predicate(kind: &str) -> Option<&str> {
+    kind.strip_prefix(OWN_PREDICATES)
+}
+
 /// A statement has at most so many bytes: those about a whole fleet name tens of thousands of files.
 pub const MAX_BYTES: usize = 16 << 20;
 /// A statement names at most so many subjects.

@@ -61,8 +61,8 @@ pub fn open(path: &Path, shown: &str) -> Result<Shuttle> {
         return Err(Error::invalid(format!("{shown}: it is no regular file")));
     }
     let file = File::open(path).map_err(unopened)?;
-    Shuttle::open(file, &Limits::default()).map_err(|error| {
-        let error = Error::from(error);
+    let opened = Shuttle::open(file, &Limits::default()).map_err(Error::from);
+    opened.and_then(with_sound_root).map_err(|error| {
         let named = Error::new(error.kind(), format!("{shown}: {}", error.message()))
             .because(error.reasons().iter().cloned());
         match error.next_step() {
@@ -70,6 +70,18 @@ pub fn open(path: &Path, shown: &str) -> Result<Shuttle> {
             None => named,
         }
     })
+}
+
+/// Refuses a bundle whose root is none, before anything is done: the root is taken last, when all else is.
+fn with_sound_root(shuttle: Shuttle) -> Result<Shuttle> {
+    if let Some(bytes) = shuttle.trust_root() {
+        root::check_root(bytes).map_err(|error| {
+            Error::new(error.kind(), format!("trusted_root.json in it: {}", error.message()))
+                .because(error.reasons().iter().cloned())
+                .hint("ask who sealed it for one with a sound root")
+        })?;
+    }
+    Ok(shuttle)
 }
 
 /// Whether the bytes at `path` start as those of a bundle do.
@@ -346,6 +358,10 @@ pub fn bring(context: &Context, shuttle: &Shuttle) -> Result<()> {
         copy(&home, &batch, digest)?;
     }
     batch.finish()?;
+    // What is in the file was compared when it was opened.
+    for digest in shuttle.missing_archives() {
+        shuttle.check_archive(&context.store.get(&digest)?)?;
+    }
     // Of a listing that was left out, the files are left out too.
     let batch = context.store.batch();
     let contents = lock.capsules.iter().map(|one| one.content);

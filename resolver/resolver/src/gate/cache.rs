@@ -21,7 +21,7 @@ const MAX_BYTES: u64 = 64 << 20;
 /// What the tags' key is derived for.
 const PURPOSE: &str = "astrid 2026-11 tags of verified signatures";
 /// Domain of the digest over a question.
-const DOMAIN: &str = "astrid:verified-signature:v1";
+const DOMAIN: &str = "astrid:verified-signature:v2";
 
 fn path(home: &Home) -> PathBuf {
     home.var().join("verified-signatures")

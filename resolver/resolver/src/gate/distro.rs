@@ -10,7 +10,7 @@ use astrid_provenance::bundle::Bundle;
 use astrid_provenance::statement::{Digests, Statement};
 use astrid_provenance::verify::{Artifact, Verified, Verifier};
 
-use super::{Gate, about, admitted, nobody_may_sign, unsigned_against_rule};
+use super::{Gate, about, admitted, nobody_may_sign, of_kind, unsigned_against_rule};
 use crate::bundle::{Shuttle, seal_under};
 use crate::declaration::{Declaration, LOCK};
 use crate::error::{Error, ErrorKind, Result};
@@ -191,6 +191,7 @@ fn check_bundle(
                 .hint("sign it with `astrid sign`"),
         ));
     }
+    of_kind(&proved, &["distro", "bundle"]).map_err(Refusal::Other)?;
     if let Some(found) = rule {
         admitted(found, &proved).map_err(Refusal::Other)?;
     }

@@ -17,6 +17,7 @@ use astrid_manifest::source::Source;
 use astrid_manifest::subject::Subject;
 use astrid_provenance::bundle::Bundle;
 use astrid_provenance::rule;
+use astrid_provenance::statement::own_predicate;
 use astrid_provenance::verify::{Artifact, Verified, Verifier};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -211,13 +212,27 @@ fn check_one(
     bundle: &Bundle,
     rule: Option<FoundRule<'_>>,
 ) -> Result<Verified, astrid_provenance::Error> {
-    let Some(found) = rule else { return verifier.verify(artifact, bundle) };
-    let proved = match &found.rule.identity {
-        SignerRuleIdentity::Key { key } => verifier.verify_with_key(artifact, bundle, &key.parse()?)?,
+    let proved = match rule.map(|found| &found.rule.identity) {
+        Some(SignerRuleIdentity::Key { key }) => verifier.verify_with_key(artifact, bundle, &key.parse()?)?,
         _ => verifier.verify(artifact, bundle)?,
     };
-    admitted(found, &proved)?;
+    of_kind(&proved, &["artifact"])?;
+    if let Some(found) = rule {
+        admitted(found, &proved)?;
+    }
     Ok(proved)
+}
+
+/// Refuses what somebody signed and did not sign as this. Who seals or applies a fleet names its files, and did not
+/// make them; what others than this program say of bytes is for rules to tell apart.
+fn of_kind(proved: &Verified, kinds: &[&str]) -> Result<(), astrid_provenance::Error> {
+    let Some(predicate) = &proved.predicate else { return Ok(()) };
+    if own_predicate(&predicate.kind).is_none_or(|kind| kinds.iter().any(|name| kind == format!("{name}/v1")))
+    {
+        return Ok(());
+    }
+    Err(astrid_provenance::Error::refused(format!("it is signed as something else: `{}`", predicate.kind))
+        .hint("sign it as what it is: `astrid sign`"))
 }
 
 /// Says whether a rule admits who signed.

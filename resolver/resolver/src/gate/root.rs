@@ -146,29 +146,24 @@ pub enum CarriedRoot {
     Nothing,
     /// It is the home's own now.
     Adopted(RootStanding),
-    /// It differs from the one in use, and this home knew nobody who vouches for it.
+    /// It differs from the one in use, and nobody whom this home believes vouches for it.
     LeftAlone,
 }
 
-/// Takes the root of a bundle that was applied, when a key that this home knew before signed the bundle.
+/// Takes the root of a bundle that was applied, when a key that this home believes signed the bundle.
 ///
-/// `was_known` says that the distro's signature was the one of before. Nothing of a bundle vouches for the root in
-/// it: only a key that was here first.
+/// Nothing of a bundle vouches for the root in it, and a pin is no belief: whoever signs one fleet would else say
+/// whose word counts for all.
 ///
 /// # Errors
 /// As [`adopt`].
-pub fn adopt_carried(
-    context: &Context,
-    writer: &WriterLock,
-    bundle: &Bundled,
-    was_known: bool,
-) -> Result<CarriedRoot> {
+pub fn adopt_carried(context: &Context, writer: &WriterLock, bundle: &Bundled) -> Result<CarriedRoot> {
     let Some(bytes) = bundle.shuttle().trust_root() else { return Ok(CarriedRoot::Nothing) };
     if Digest::of(bytes) == read(context)?.0.digest() {
         return Ok(CarriedRoot::Nothing);
     }
     let Signer::Key(key) = &bundle.seal().signer else { return Ok(CarriedRoot::LeftAlone) };
-    if !was_known && !HomeTrust::read(context)?.policy.believes_key(key) {
+    if !HomeTrust::read(context)?.policy.believes_key(key) {
         return Ok(CarriedRoot::LeftAlone);
     }
     let from = format!("bundle {} by {}", bundle.shuttle().digest(), bundle.seal().signer);
