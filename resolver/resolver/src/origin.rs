@@ -42,6 +42,9 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// The identity of every bundle that nobody sealed: it is nobody's, so nothing is tied to it.
+    pub const UNSEALED: &str = "bundle by unsigned";
+
     /// What belief and floors are tied to: the same text for every revision of one origin.
     ///
     /// It is an absolute path, an address without a reference, `home` or `builtin`.

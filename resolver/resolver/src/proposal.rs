@@ -196,7 +196,7 @@ impl HomeTrust {
     pub fn believes(&self, origin: &str, signer: &Signer) -> bool {
         // The home's own file and the program's are not somebody else's word.
         matches!(origin, "home" | "builtin")
-            || self.beliefs.believes(origin)
+            || origin != crate::Origin::UNSEALED && self.beliefs.believes(origin)
             || match signer {
                 Signer::Unsigned => false,
                 Signer::Key(key) => self.policy.believes_key(key),

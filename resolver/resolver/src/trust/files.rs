@@ -10,7 +10,8 @@ use astrid_store::WriterLock;
 use super::acknowledgement::Revocations;
 use super::pins::Pin;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::origin::Origin;
 use crate::proposal::HomeTrust;
 
 /// The name of the file that holds the acknowledgements of a subject: `<kind>-<name>.toml`.
@@ -82,7 +83,7 @@ pub fn revoke(
 /// Records that the origin is believed, once a person typed `believe <distro-id>`.
 ///
 /// # Errors
-/// 1 when something else was typed.
+/// 1 when something else was typed, 83 for a bundle that nobody sealed.
 pub fn believe(
     context: &Context,
     _writer: &WriterLock,
@@ -90,6 +91,10 @@ pub fn believe(
     distro: &DistroId,
     typed: &str,
 ) -> Result<()> {
+    if origin == Origin::UNSEALED {
+        let message = "nobody sealed the bundle, so there is nobody to believe";
+        return Err(Error::new(ErrorKind::Signature, message).hint("ask for one that is signed"));
+    }
     let mut beliefs = HomeTrust::read(context)?.beliefs;
     let file = beliefs.accept(origin, distro, typed, context.clock.now())?;
     let path = context.home.trust().join(super::Beliefs::FILE);
