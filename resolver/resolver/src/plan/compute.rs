@@ -356,8 +356,8 @@ impl<'a> Planner<'a> {
             if !why.is_empty() {
                 self.need(subject, after, why);
             }
-            self.check_floor(subject, after);
         }
+        self.check_floor(subject, after);
         let action = match before {
             None => Action::Add,
             Some(before) if before.place != after.place || before.signer != after.signer => Action::Replace,
@@ -436,6 +436,13 @@ impl<'a> Planner<'a> {
     /// What the floors say against who made an artifact.
     fn undercut(&self, subject: &Subject, after: &Artifact) -> Option<Confirmation> {
         let input = self.input;
+        // A capsule of a pack is made by whoever makes the pack, unless it was known as somebody's before.
+        if let Some(pack) = &after.pack
+            && let Some(floor) = input.floors.subject(subject)
+            && input.floors.subject(&Subject::Pack(pack.clone())) == Some(floor)
+        {
+            return None;
+        }
         let found =
             input.floors.undercut(input.policy, subject, &after.signer, after.provenance.as_deref())?;
         let Undercut { from, to, allowed } = found;
@@ -594,7 +601,13 @@ impl<'a> Planner<'a> {
     }
 
     fn check_distro_floor(&mut self, id: &DistroId) {
-        let Some(floor) = self.input.floors.distro(self.input.origin, id) else { return };
+        let floors = self.input.floors;
+        // Whose a pinned distro is, its signer says, and not the place that it comes from this time.
+        let floor = match self.input.signed.pinned {
+            Some(_) => floors.highest(id),
+            None => floors.distro(self.input.origin, id),
+        };
+        let Some(floor) = floor else { return };
         let wanted = &self.input.fleet.version;
         if wanted < floor {
             self.confirm.push(Confirmation::Downgrade { from: floor.clone(), to: wanted.clone() });

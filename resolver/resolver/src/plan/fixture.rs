@@ -8,7 +8,7 @@ use astrid_manifest::signer::Signer;
 use astrid_manifest::subject::Subject;
 
 use super::fleet::{Artifact, Authorities, Enforced, Fleet, SettingFacts};
-use super::{BaseFacts, Nonce, Plan, PlanInput, plan};
+use super::{BaseFacts, DistroSigned, Nonce, Plan, PlanInput, plan};
 use crate::error::Result;
 use crate::policy::EffectivePolicy;
 use crate::trust::{Acknowledgements, Floors};
@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) allow_empty: bool,
     pub(crate) stored_secrets: Vec<&'static str>,
     pub(crate) keep: BTreeSet<astrid_authority::CapsuleName>,
+    /// Who signs the distro, now as before.
+    pub(crate) pinned: Option<Signer>,
 }
 
 impl World {
@@ -51,6 +53,7 @@ impl World {
             allow_empty: false,
             stored_secrets: Vec::new(),
             keep: BTreeSet::new(),
+            pinned: None,
         }
     }
 
@@ -136,7 +139,11 @@ impl World {
             policy: &self.policy,
             floors: &self.floors,
             acknowledgements: &self.acknowledgements,
-            signed: super::compute::DistroSigned::AS_BEFORE,
+            signed: DistroSigned {
+                signer: self.pinned.as_ref().unwrap_or(&Signer::Unsigned),
+                pinned: self.pinned.as_ref(),
+                ..DistroSigned::AS_BEFORE
+            },
             tool: "0.1.0",
             nonce: Nonce::from_bytes([5; 16]),
             allow_empty: self.allow_empty,

@@ -44,7 +44,7 @@ impl Artifact {
         Self {
             version: locked.version.to_string(),
             source: locked.source.to_string(),
-            place: place(&locked.source, origin),
+            place: place(&locked.source, origin, &locked.signer),
             is_local: is_local(&locked.source, origin),
             content: locked.content,
             authority: locked.authority,
@@ -60,7 +60,7 @@ impl Artifact {
         Self {
             version: locked.version.clone(),
             source: locked.source.to_string(),
-            place: place(&locked.source, origin),
+            place: place(&locked.source, origin, &locked.signer),
             is_local: is_local(&locked.source, origin),
             content: locked.content,
             authority: locked.authority,
@@ -73,8 +73,10 @@ impl Artifact {
     }
 }
 
-fn place(source: &Source, origin: &str) -> String {
-    if source.is_remote() || source.is_local_only() {
+fn place(source: &Source, origin: &str, signer: &Signer) -> String {
+    // From where the parts of a bundle are, whoever sealed it says: a part that nobody signed comes from the bundle.
+    let is_claimed = origin.starts_with("bundle by ") && signer.is_unsigned();
+    if (source.is_remote() || source.is_local_only()) && !is_claimed {
         source.to_string()
     } else {
         format!("{origin}#{source}")

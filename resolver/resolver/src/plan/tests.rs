@@ -168,6 +168,59 @@ fn an_older_distro_another_distro_and_another_signer_want_their_own_flags_denied
 }
 
 #[test]
+fn an_older_version_of_a_pinned_distro_is_one_wherever_it_comes_from_denied() {
+    let mut world = base();
+    world.pinned = Some(astrid_manifest::signer::Signer::Key("ed25519:A".to_owned()));
+    world.fleet.version = "2.0.0".parse().unwrap();
+    let mut world = world.applied();
+    // An old bundle of the same signer, carried to a home that follows the repository.
+    world.origin = "bundle by key ed25519:A".to_owned();
+    world.fleet.version = "1.0.0".parse().unwrap();
+    let confirm = world.plan().unwrap().document().confirm.clone();
+    assert!(confirm.iter().any(|one| matches!(one, Confirmation::Downgrade { .. })), "{confirm:?}");
+    world.fleet.version = "2.0.0".parse().unwrap();
+    let confirm = world.plan().unwrap().document().confirm.clone();
+    assert!(matches!(&confirm[..], [Confirmation::ReplaceDistro { .. }]), "{confirm:?}");
+    // Whose an unsigned distro is, nobody knows: the same id elsewhere may be another one.
+    world.pinned = None;
+    world.fleet.version = "1.0.0".parse().unwrap();
+    let confirm = world.plan().unwrap().document().confirm.clone();
+    assert!(matches!(&confirm[..], [Confirmation::ReplaceDistro { .. }]), "{confirm:?}");
+}
+
+#[test]
+fn a_signed_capsule_does_not_become_an_unsigned_one_inside_of_a_pack_denied() {
+    let signed = |key: &str| astrid_manifest::signer::Signer::Key(key.to_owned());
+    let world = World::new()
+        .capsule("fs", REMOTE, "one", &[])
+        .edit("capsule:fs", |fs| fs.signer = signed("ed25519:A"));
+    let world = world.applied();
+    let inside = |world: World, signer: astrid_manifest::signer::Signer| {
+        world
+            .anew()
+            .pack("media_tools", "media", "")
+            .edit("pack:media_tools", |pack| pack.signer = signer.clone())
+            .capsule("fs", REMOTE, "two", &[])
+            .edit("capsule:fs", |fs| {
+                fs.pack = Some("media_tools".parse().unwrap());
+                fs.signer = signer.clone();
+            })
+    };
+    let told = |world: &World| world.plan().unwrap().document().confirm.clone();
+    for other in [astrid_manifest::signer::Signer::Unsigned, signed("ed25519:B")] {
+        assert!(matches!(&told(&inside(world.clone(), other))[..], [Confirmation::NewSigner { .. }]));
+    }
+    assert!(told(&inside(world, signed("ed25519:A"))).is_empty());
+    // Of a pack that was applied, its capsules are: who makes them is asked of the pack alone.
+    let world = inside(World::new(), signed("ed25519:A")).applied();
+    let mut world = inside(world, signed("ed25519:B"));
+    assert!(matches!(&told(&world)[..], [Confirmation::NewSigner { .. }]), "{:?}", told(&world));
+    world.floors.raise(&world.origin.clone(), &world.fleet.clone(), &["pack:media_tools".parse().unwrap()]);
+    let world = world.edit("capsule:fs", |fs| fs.content = astrid_authority::Digest::of(b"three"));
+    assert!(told(&world).is_empty(), "{:?}", told(&world));
+}
+
+#[test]
 fn floors_outlast_the_generation() {
     let mut world = base();
     world.fleet.version = "2.0.0".parse().unwrap();

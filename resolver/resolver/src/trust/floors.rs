@@ -167,6 +167,12 @@ impl Floors {
         self.distros.get(&(origin.to_owned(), id.clone()))
     }
 
+    /// The highest version of a distro that was applied, from wherever it came.
+    #[must_use]
+    pub fn highest(&self, id: &DistroId) -> Option<&Version> {
+        self.distros.iter().filter(|((_, own), _)| own == id).map(|(_, version)| version).max()
+    }
+
     /// Who signed a subject before.
     #[must_use]
     pub fn subject(&self, subject: &Subject) -> Option<&SubjectFloor> {
@@ -216,7 +222,7 @@ impl Floors {
     /// Raises the floors to what was applied.
     ///
     /// `accepted` names the subjects whose new signer, or lack of one, a reviewed line allows: only there
-    /// a signature gives way to another, and the line is used up.
+    /// a signature gives way to another, and the line is used up. What is accepted of a pack is of its capsules, too.
     pub fn raise(&mut self, origin: &str, fleet: &Fleet, accepted: &[Subject]) {
         let key = (origin.to_owned(), fleet.distro.clone());
         if self.distros.get(&key).is_none_or(|highest| fleet.version > *highest) {
@@ -230,8 +236,11 @@ impl Floors {
                 .get(subject)
                 .filter(|floor| floor.is_undercut_by(&seen.signer, seen.provenance.as_deref()))
                 .map(SubjectFloor::words);
+            let pack = artifact.pack.clone().map(Subject::Pack);
+            let is_accepted =
+                [Some(subject), pack.as_ref()].into_iter().flatten().any(|one| accepted.contains(one));
             match undercut {
-                Some(_) if !accepted.contains(subject) => {}
+                Some(_) if !is_accepted => {}
                 undercut => {
                     if let Some(from) = undercut {
                         self.changes.insert(UsedChange { subject: subject.clone(), from, to: seen.words() });
