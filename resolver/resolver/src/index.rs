@@ -27,7 +27,7 @@ use crate::source::address::{GitAddress, Named};
 use crate::source::git::{Mirror, Reference};
 use crate::source::index::{Folder, Line, plain_path};
 use crate::source::release::{Client, Release, Repository};
-use crate::source::{Offer, Pin, is_complete};
+use crate::source::{Offer, Pin, holds, is_complete};
 
 /// Endings of the archives of capsules in a release.
 const CAPSULE_ENDINGS: [&str; 1] = [".capsule"];
@@ -380,15 +380,9 @@ impl<'a> Index<'a> {
         }
         let single = |pin| vec![Offer { version: None, pin, yanked: false }];
         if let Some(content) = entry.content
-            && self.has(&content)?
+            && let Some(pin) = self.pinned(member, entry, content)?
         {
-            let locked = entry.locked.as_ref().filter(|locked| locked.content == content);
-            return Ok(single(Pin::Locked {
-                content,
-                archive: locked.and_then(|locked| locked.archive),
-                resolved: locked.and_then(|locked| locked.resolved.clone()),
-                signature: locked.and_then(|locked| locked.signature),
-            }));
+            return Ok(single(pin));
         }
         match (&entry.source, self.declaration.base()) {
             (Source::Path(path), Base::Folder(folder)) => Ok(single(Pin::Folder(plain_path(folder, path)?))),
@@ -455,6 +449,38 @@ impl<'a> Index<'a> {
             return Ok(Some(Offer { version: locked.version.clone(), pin, yanked: false }));
         }
         Ok(None)
+    }
+
+    /// The content that an entry pins, when it is here and need not be asked for.
+    ///
+    /// What a lock says of how it came here counts only where that is shown: else whoever may edit both could pair
+    /// bytes that happen to be here with somebody else's signature.
+    fn pinned(&self, member: &Member, entry: &Entry, content: Digest) -> Result<Option<Pin>> {
+        if !self.has(&content)? {
+            return Ok(None);
+        }
+        let is_fetched = self.declaration.origin().is_fetched();
+        if let Some(locked) = entry.locked.as_ref().filter(|locked| locked.content == content) {
+            let from =
+                BroughtFrom::new(self.declaration, &entry.source, locked.resolved.as_deref(), locked.archive);
+            let is_shown = self.brought.knows(&from, content)
+                || !is_fetched
+                    && match (locked.signature, locked.archive) {
+                        (Some(_), Some(archive)) => holds(&self.context.store, member, &archive, &content)?,
+                        _ => entry.source.is_path(),
+                    };
+            if is_shown {
+                return Ok(Some(Pin::Locked {
+                    content,
+                    archive: locked.archive,
+                    resolved: locked.resolved.clone(),
+                    signature: locked.signature,
+                }));
+            }
+        }
+        // A person may say which of the bytes that are here they mean; a distro from elsewhere may not.
+        let unsigned = Pin::Locked { content, archive: None, resolved: None, signature: None };
+        Ok((!is_fetched).then_some(unsigned))
     }
 
     /// Whether every blob of that content is in the store.

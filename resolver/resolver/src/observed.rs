@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use astrid_authority::{CapsuleName, Digest, PackId, Permission};
 use astrid_manifest::distro::Distro;
 use astrid_manifest::lock::Lock;
+use astrid_manifest::signer::Signer;
 use astrid_manifest::subject::Subject;
 use astrid_store::generation::{Configuration, Generation, GenerationNumber, Generations, Part, Setting};
 use astrid_store::home::HomeKey;
@@ -141,6 +142,22 @@ fn recorded_policy(generation: &Generation) -> Result<Digest> {
     let bytes = generation.read(Part::Plan)?.unwrap_or_default();
     serde_json::from_slice::<Recorded>(&bytes)
         .map(|recorded| recorded.policy)
+        .map_err(|error| damaged(generation, "its plan", &error))
+}
+
+/// Who signed the distro that a generation was made of, as it was verified when that was applied.
+pub(crate) fn recorded_signer(generation: &Generation) -> Result<Signer> {
+    #[derive(serde::Deserialize)]
+    struct Recorded {
+        distro: RecordedDistro,
+    }
+    #[derive(serde::Deserialize)]
+    struct RecordedDistro {
+        signer: Option<Signer>,
+    }
+    let bytes = generation.read(Part::Plan)?.unwrap_or_default();
+    serde_json::from_slice::<Recorded>(&bytes)
+        .map(|recorded| recorded.distro.signer.unwrap_or_default())
         .map_err(|error| damaged(generation, "its plan", &error))
 }
 

@@ -121,7 +121,11 @@ impl EffectivePolicy {
             .collect();
         lines.sort_unstable();
         lines.dedup();
-        lines.extend(provenance.map(|rule| format!("provenance {}", provenance_word(rule))));
+        // Each counts on its own: the home's takes the place of a default, and the distro's only adds to that.
+        let more = distro.provenance.filter(|asked| *asked > home.provenance.unwrap_or(Provenance::None));
+        for (whose, asked) in [("home", home.provenance), ("distro", more)] {
+            lines.extend(asked.map(|rule| format!("provenance of the {whose} {}", provenance_word(rule))));
+        }
         lines.extend(min_age.map(|age| format!("min-age {}", age.as_secs())));
         lines.extend(refuses_ungranted.then(|| "ungranted-imports error".to_owned()));
         lines.extend(home.signers.iter().chain(&said.signers).map(rule_text));

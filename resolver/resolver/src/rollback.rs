@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Evidence, Gate};
 use crate::history;
-use crate::observed::{Current, Depth, check_content};
+use crate::observed::{Current, Depth, check_content, recorded_signer};
 use crate::plan::{DistroSigned, Nonce, Plan, PlanInput, plan};
 use crate::proposal::HomeTrust;
 use crate::secrets::SecretStore;
@@ -107,7 +107,8 @@ fn check_policy_and_plan(
     let declaration = target.generation.declaration()?;
     let parse = if target.facts.origin == "home" { Distro::parse_home } else { Distro::parse };
     let distro = parse("Distro.toml", &declaration).map_err(Error::from)?.value;
-    let policy = trust.effective_policy(&distro.policy, &target.facts.origin, &Signer::Unsigned);
+    let signer = recorded_signer(&target.generation)?;
+    let policy = trust.effective_policy(&distro.policy, &target.facts.origin, &signer);
     check_makers(&Gate::open(context, &policy, trust.policy.trusted_root), &target.lock)?;
     let acknowledgements = trust
         .acknowledgements(context, &target.facts.origin, Vec::new(), &Signer::Unsigned, false)

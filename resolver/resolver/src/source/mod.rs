@@ -183,6 +183,16 @@ fn unpack(
     Ok(Brought { tree, archive: Some(Digest::of(bytes)), resolved, signature })
 }
 
+/// Whether an archive in the store holds just that content.
+pub(crate) fn holds(store: &Store, member: &Member, archive: &Digest, content: &Digest) -> Result<bool> {
+    if !store.contains(archive) {
+        return Ok(false);
+    }
+    let bytes = store.get(archive)?;
+    let files = archive::unpack(bytes.as_slice(), &Limits::default(), &member.to_string())?;
+    Ok(Tree::of_files(&content_of(member, files)?)?.digest() == *content)
+}
+
 /// The files that count: a capsule is what its archive would hold, whatever it came in.
 fn content_of(member: &Member, files: Vec<TreeFile>) -> Result<Vec<TreeFile>> {
     let filter = match member {

@@ -14,7 +14,7 @@ use astrid_manifest::subject::Subject;
 use astrid_store::stat_cache::StatCache;
 use astrid_store::{Store, Tree};
 
-use super::claims::{compare_with_known, compare_with_line};
+use super::claims::{compare_bytes, compare_with_known, compare_with_line};
 use super::{Freshness, Listings, VerifiedFleet, fleet};
 use crate::artifact::{Artifact, CapsuleArtifact, PackArtifact};
 use crate::brought::{Brought, Place};
@@ -61,6 +61,9 @@ pub fn verify(context: &Context, mut resolution: Resolution, freshness: Freshnes
     let Some(solved) = resolution.solved.take() else {
         return Err(Error::failed("resolution gave no versions"));
     };
+    for (member, chosen) in &solved.members {
+        compare_bytes(&resolution, member, chosen)?;
+    }
     let checked = check_members(context, &solved, &gate, vouched(&resolution.declaration, &proof))?;
     gate.save();
     let lock = write_entries(&resolution, &solved, &checked)?;

@@ -78,6 +78,49 @@ fn refuse_claim(what: &str, wrong: &[(&str, bool)]) -> Result<()> {
     }
 }
 
+/// Compares archive and content of what was chosen with those of the lock: what a server gives instead of the bytes
+/// that are locked is told as that, before anybody asks who signed it.
+pub(super) fn compare_bytes(resolution: &Resolution, member: &Member, chosen: &Chosen) -> Result<()> {
+    let Some(known) = resolution.declaration.lock() else { return Ok(()) };
+    let is_edited = chosen.source.is_path() && !resolution.declaration.origin().is_fetched();
+    if is_edited || resolution.request.upgrade.includes(member) {
+        return Ok(());
+    }
+    let said = match member {
+        Member::Capsule(name) => known
+            .capsule(name.as_str())
+            .filter(|said| said.pack.is_none())
+            .map(|said| (said.version.to_string(), &said.source, said.archive, said.content)),
+        Member::Pack(id) => known
+            .pack(id.as_str())
+            .map(|said| (said.version.clone(), &said.source, said.archive, said.content)),
+    };
+    let Some((version, source, archive, content)) = said else { return Ok(()) };
+    let found = &chosen.found;
+    // Another version is another choice, but not of what lies beside the lock.
+    let is_other = !chosen.source.is_path() && version != found.artifact.version_text();
+    if *source != chosen.source || is_other {
+        return Ok(());
+    }
+    for (what, found, said) in
+        [("archive", found.archive, archive), ("content", Some(found.artifact.content()), Some(content))]
+    {
+        if found != said {
+            return Err(differs(member, what, &words(found), &words(said)));
+        }
+    }
+    Ok(())
+}
+
+fn words(digest: Option<Digest>) -> String {
+    digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string())
+}
+
+fn differs(member: &Member, what: &str, found: &str, said: &str) -> Error {
+    Error::corrupt(format!("the {what} of {} is {found}, and Distro.lock says {said}", member.words()))
+        .hint("if the change is wanted, run `astrid lock` (for a moved tag: `--upgrade NAME`) and review it")
+}
+
 /// Compares what the bytes say with what the lock beside the declaration says.
 ///
 /// A locked run may differ in nothing. Another one may differ in what it was asked to upgrade, in
@@ -91,10 +134,6 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
         || resolution.declaration.bundle().is_some()
         || was_fresh && resolution.declaration.origin().is_fetched();
     let upgrade = &resolution.request.upgrade;
-    let describe = |member: &Member, what: &str, found: &str, said: &str| {
-        Error::corrupt(format!("the {what} of {} is {found}, and Distro.lock says {said}", member.words()))
-            .hint("if the change is wanted, run `astrid lock` (for a moved tag: `--upgrade NAME`) and review it")
-    };
     let claims = |archive: &Option<Digest>, rest: [(&'static str, Option<Digest>); 7]| {
         let mut all = vec![("archive", *archive)];
         all.extend(rest);
@@ -113,7 +152,7 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
             continue;
         }
         if said.version != found.version {
-            return Err(describe(&member, "version", &found.version.to_string(), &said.version.to_string()));
+            return Err(differs(&member, "version", &found.version.to_string(), &said.version.to_string()));
         }
         let list = |one: &LockedCapsule| {
             claims(
@@ -129,7 +168,7 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
                 ],
             )
         };
-        first_difference(&member, &list(found), &list(said), &describe)?;
+        first_difference(&member, &list(found), &list(said))?;
         if (&found.signer, &found.provenance) != (&said.signer, &said.provenance) {
             return Err(signer_differs(
                 &member,
@@ -147,7 +186,7 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
             continue;
         }
         if said.version != found.version {
-            return Err(describe(&member, "version", &found.version, &said.version));
+            return Err(differs(&member, "version", &found.version, &said.version));
         }
         let list = |one: &LockedPack| {
             claims(
@@ -163,7 +202,7 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
                 ],
             )
         };
-        first_difference(&member, &list(found), &list(said), &describe)?;
+        first_difference(&member, &list(found), &list(said))?;
         if (&found.signer, &found.provenance) != (&said.signer, &said.provenance) {
             return Err(signer_differs(
                 &member,
@@ -181,17 +220,10 @@ pub(super) fn compare_with_known(resolution: &Resolution, lock: &Lock, was_fresh
 
 type Claims = [(&'static str, Option<Digest>)];
 
-fn first_difference(
-    member: &Member,
-    found: &Claims,
-    said: &Claims,
-    describe: &dyn Fn(&Member, &str, &str, &str) -> Error,
-) -> Result<()> {
-    let words =
-        |digest: Option<Digest>| digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+fn first_difference(member: &Member, found: &Claims, said: &Claims) -> Result<()> {
     for ((what, found), (_, said)) in found.iter().zip(said) {
         if found != said {
-            return Err(describe(member, what, &words(*found), &words(*said)));
+            return Err(differs(member, what, &words(*found), &words(*said)));
         }
     }
     Ok(())
