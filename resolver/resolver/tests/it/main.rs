@@ -4,6 +4,7 @@
 
 mod applying;
 mod attacks;
+mod attacks_provenance;
 mod crash;
 mod fixture;
 mod git;
