@@ -56,6 +56,7 @@ impl Session {
     /// A store that is thrown away when the run ends: for bytes that nobody trusts yet.
     pub(crate) fn store_aside(&mut self) -> Result<Store, Failure> {
         let folder = tempfile::tempdir()?;
+        prompt::remove_on_interrupt(folder.path());
         let home = Home::new(folder.path().join("home"), folder.path().join("packs"))?;
         self.aside.push(folder);
         Ok(Store::new(home, self.disk().fleeting()))
