@@ -10,7 +10,10 @@ mod home;
 mod manifests;
 mod output;
 mod python;
+mod records;
+mod running;
 mod scene;
+mod trusting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -101,3 +101,9 @@ pub(super) fn files_under(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     }
     found
 }
+
+/// The lines of the trust block in a summary.
+pub(super) fn block_of_lines(text: &str) -> Vec<&str> {
+    let lines = text.lines().skip_while(|line| *line != "Trust (v1):").skip(1);
+    lines.take_while(|line| line.starts_with("  - ")).collect()
+}
