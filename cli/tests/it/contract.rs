@@ -132,7 +132,6 @@ fn tests_that_run() -> BTreeSet<String> {
 }
 
 #[test]
-#[ignore = "the pages are being written"]
 fn every_statement_is_shown_by_a_test() {
     let mut stated: BTreeMap<String, String> = BTreeMap::new();
     let mut wrong = Vec::new();

@@ -19,6 +19,7 @@ fn other_archive(cases: &Cases) -> Vec<u8> {
     std::fs::read(packed).unwrap()
 }
 
+// contract: SEC-PROV-02
 #[test]
 fn signatures_and_bytes_that_do_not_belong_together_are_denied() {
     let mut cases = Cases::new();

@@ -11,6 +11,7 @@ use super::scene::{BUILDER, SLSA, key, public, slsa};
 
 const IDENTITY: &str = "https://github.com/acme/fs/.github/workflows/release.yml@refs/tags/v1.2.0";
 
+// contract: SEC-PROV-01
 #[test]
 fn signers_that_may_not_are_denied() {
     let mut cases = Cases::new();

@@ -205,6 +205,7 @@ fn members_where_none_belongs_are_denied() {
     check(env, "members in another order", &bytes, 65, "");
 }
 
+// contract: SEC-PROV-02, SEC-PROV-06
 #[test]
 fn bytes_that_are_not_what_was_promised_are_denied() {
     let (scene, parts) = sealed();
