@@ -32,7 +32,10 @@ impl Default for Disk {
 
 impl std::fmt::Debug for Disk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Disk").field("faults", &self.faults.active()).finish()
+        f.debug_struct("Disk")
+            .field("faults", &self.faults.active())
+            .field("fleeting", &self.fleeting)
+            .finish()
     }
 }
 
