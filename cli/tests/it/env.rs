@@ -304,7 +304,8 @@ impl Terminal {
     /// Waits for the end: the exit code and everything that was shown.
     pub(crate) fn ends(mut self) -> (i32, String) {
         if let Ok(found) = self.session.expect(Eof) {
-            self.seen.push_str(&String::from_utf8_lossy(found.before()));
+            // The end of everything matches all that is left.
+            self.seen.push_str(&String::from_utf8_lossy(found.as_bytes()));
         }
         let code = match self.session.get_process().wait().unwrap() {
             expectrl::process::unix::WaitStatus::Exited(_, code) => code,

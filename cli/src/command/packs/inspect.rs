@@ -67,7 +67,9 @@ fn show_installed(
 ) -> Outcome {
     let facts = Facts::of_installed(context, pack)?;
     if args.agent {
-        session.shell.show(&render::pack::agent(&facts), &agent_text(&facts))?;
+        let mut document = render::pack::agent(&facts);
+        document["installed"] = json!(true);
+        session.shell.show(&document, &agent_text(&facts))?;
         return Ok(DONE);
     }
     let intact = pack.check(context);
@@ -130,9 +132,6 @@ pub(super) fn accepted(record: &Value) -> Value {
 fn pretty(facts: &Facts, installed: Option<&InstalledPack>) -> String {
     let mut text = render::pack::summary(facts);
     render::pack::components_text(&mut text, facts);
-    for warning in &facts.looked.warnings {
-        put!(text, "note: {}\n", safe(warning));
-    }
     let Some(pack) = installed else {
         put!(text, "it is not installed; nothing was written\n");
         return text;

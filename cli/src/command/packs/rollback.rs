@@ -54,8 +54,10 @@ pub(super) fn run(session: &mut Session, args: &PackRollbackArgs) -> Outcome {
     let now = before.lock().or(current.as_ref().map(|current| &current.lock));
     let lock = now.map(|now| chosen.in_lock(now));
     let returning = acknowledgements(chosen);
+    let declaration = before.edited(&text, lock.as_ref())?;
+    chosen.vouch(&context, &declaration)?;
     let job = Job {
-        declaration: before.edited(&text, lock.as_ref())?,
+        declaration,
         variables: &args.variables,
         consent: &args.consent,
         boot: &args.boot,

@@ -152,7 +152,7 @@ fn changes(document: &PlanDocument, id: &PackId) -> bool {
     document.changes.iter().any(|change| change.subject == subject)
 }
 
-/// Leaves out every pack that would disclose more, or whose capsules could do more.
+/// Leaves every pack as it is that would disclose more, or whose capsules could do more.
 fn without_more(
     session: &mut Session,
     context: &Context,
@@ -164,33 +164,47 @@ fn without_more(
     for one in moves {
         let alone = [one];
         let prepared = prepare(session, context, &job(before, &alone, args)?)?;
-        let more = widened(&prepared);
         let [one] = alone;
+        let more = widened(&prepared, &one.id);
         if more.is_empty() {
             kept.push(one);
-        } else {
-            let what = more.join("; ");
-            session.shell.note(&format!("pack `{}` stays as it is: {}", one.id, safe(&what)));
+            continue;
+        }
+        session.shell.note(&format!("pack `{}` stays as it is: {}", one.id, safe(&more.join("; "))));
+        // A folder is taken as it is at every apply: only a pin to what is installed leaves it be.
+        let installed = astrid_resolver::pack::installed_pack(context, &one.id)?;
+        let is_path = before.distro().pack(one.id.as_str()).is_some_and(|entry| entry.source.is_path());
+        if let (Some(installed), true) = (installed, is_path) {
+            let content = Some(installed.locked.content.to_string());
+            session.shell.note(&format!(
+                "  its entry is pinned to the installed content; `astrid packs update {}` takes the pin away",
+                one.id
+            ));
+            kept.push(Move { id: one.id, pin: Some(Pin { content, ..Pin::default() }) });
         }
     }
     Ok(kept)
 }
 
-/// What would become possible that is not now.
-fn widened(prepared: &Prepared) -> Vec<String> {
+/// What would become possible to a pack that is not now.
+fn widened(prepared: &Prepared, id: &PackId) -> Vec<String> {
     let authority = &prepared.proposal.plan.document().authority;
     let mut more = Vec::new();
-    for (id, change) in authority.disclosed.iter().filter(|(_, change)| change.widens()) {
+    if let Some(change) = authority.disclosed.get(id).filter(|change| change.widens()) {
         let added = change.added.iter().map(|permission| permission.id);
         let changed = change.changed.iter().map(|moved| moved.to.id);
         let ids: Vec<String> = added.chain(changed).map(|id| id.to_string()).collect();
-        more.push(format!("{id} would disclose more: {}", ids.join(", ")));
+        more.push(format!("it would disclose more: {}", ids.join(", ")));
     }
-    for (name, change) in authority.enforced.iter().filter(|(_, change)| change.widens()) {
+    let own = prepared.fleet.lock().capsules.iter().filter(|capsule| capsule.pack.as_ref() == Some(id));
+    for capsule in own {
+        let Some(change) = authority.enforced.get(&capsule.name).filter(|change| change.widens()) else {
+            continue;
+        };
         let added = change.added.iter().map(ToString::to_string);
         let widened = change.widened.iter().map(|moved| moved.to.to_string());
         let grants: Vec<String> = added.chain(widened).collect();
-        more.push(format!("its capsule {name} could do more: {}", grants.join(", ")));
+        more.push(format!("its capsule {} could do more: {}", capsule.name, grants.join(", ")));
     }
     more
 }

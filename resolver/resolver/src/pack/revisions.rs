@@ -12,7 +12,9 @@ use astrid_store::generation::{GenerationNumber, Generations};
 use astrid_store::writer::WriterLock;
 
 use crate::apply::generation_acks;
+use crate::brought::{Brought, Place};
 use crate::context::Context;
+use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::observed::{Depth, check_content};
 
@@ -112,6 +114,19 @@ impl Revision {
         lock.capsules.extend(self.lock.capsules.iter().filter(|own| own.pack.as_ref() == Some(id)).cloned());
         lock.sort();
         lock
+    }
+
+    /// Takes note that this home got it from where its lock says, so that going back to it asks nobody: what a
+    /// generation of this home holds was brought by this home. The note is for `context`, whose run looks only.
+    ///
+    /// # Errors
+    /// When the note can't be written.
+    pub fn vouch(&self, context: &Context, declaration: &Declaration) -> Result<()> {
+        let locked = &self.locked;
+        let from = Place::new(declaration, &locked.source, locked.commit.as_deref(), locked.archive);
+        let brought = Brought::load(context);
+        brought.remember(&from, locked.content);
+        brought.save(context)
     }
 
     /// The lock with this pack alone, for keeping it.
