@@ -105,7 +105,9 @@ pub(crate) fn saved_plan(session: &Session, typed: &Path) -> Result<Option<Saved
 
 /// Plans, shows, asks, switches and boots.
 pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) -> Outcome {
-    let prepared = prepare(session, context, &job)?;
+    // What was verified comes into the home when it is trusted.
+    let looking = fleet::looking(session, context)?;
+    let prepared = prepare(session, &looking, &job)?;
     if job.dry_run {
         let document = prepared.proposal.plan.document();
         let mut pretty = render_plan(session, document);
@@ -118,7 +120,7 @@ pub(crate) fn perform(session: &mut Session, context: &Context, job: Job<'_>) ->
         session.shell.show(document, &pretty)?;
         return Ok(DONE);
     }
-    let done = carry_out(session, context, &job, prepared)?;
+    let done = carry_out(session, &looking, &job, prepared)?;
     session.shell.show(&done.document(), "")?;
     Ok(DONE)
 }
@@ -215,7 +217,7 @@ pub(crate) fn carry_out(
         // Everything was verified aside. Only now that it is trusted do its bytes come into the home.
         own.home.ensure(&session.disk())?;
         astrid_resolver::bundle::bring(&own, bundle.shuttle())?;
-    } else if context.is_looking_only() {
+    } else if context.is_looking_only() || fleet::has_aside(context, &own) {
         own.home.ensure(&session.disk())?;
         astrid_resolver::aside::keep(&own, context, fleet.lock())?;
     }

@@ -120,6 +120,26 @@ pub(crate) fn overrides(texts: &[String]) -> Result<BTreeMap<String, String>, Fa
         .collect()
 }
 
+/// The same context, with a store of its own above the context's: what is refused leaves nothing below.
+pub(crate) fn looking(session: &mut Session, context: &Context) -> Result<Context, Failure> {
+    let mut looking = context.clone();
+    looking.store = session.store_aside()?.over(&context.store);
+    Ok(looking)
+}
+
+/// Brings what was verified in a context of [`looking`] into the store of the context below it.
+pub(crate) fn keep(context: &Context, looking: &Context, fleet: &VerifiedFleet) -> Result<(), Failure> {
+    if has_aside(looking, context) {
+        astrid_resolver::aside::keep(context, looking, fleet.lock())?;
+    }
+    Ok(())
+}
+
+/// Whether a context has bytes that the other one has not. Mostly there is nothing new, and nothing has to be read.
+pub(crate) fn has_aside(looking: &Context, own: &Context) -> bool {
+    looking.store.home() != own.store.home() && looking.store.home().blobs().is_dir()
+}
+
 /// Resolves and verifies, and tells what people should know.
 pub(crate) fn fleet(
     session: &mut Session,
@@ -130,7 +150,9 @@ pub(crate) fn fleet(
     freshness: Freshness,
 ) -> Result<VerifiedFleet, Failure> {
     let request = Request { upgrade, selection, mode: lock_mode(session) };
-    let fleet = verified(context, declaration, &request, freshness)?;
+    let looking = looking(session, context)?;
+    let fleet = verified(&looking, declaration, &request, freshness)?;
+    keep(context, &looking, &fleet)?;
     for warning in fleet.warnings() {
         session.shell.warn(&crate::render::safe(warning));
     }

@@ -164,7 +164,9 @@ pub(crate) fn fetch(session: &mut Session) -> Outcome {
     let declaration = fleet::declaration(session, &mut context, Path::new("."))?;
     let mode = fleet::lock_mode(session);
     let mode = if mode == LockMode::Normal && declaration.lock().is_some() { LockMode::Locked } else { mode };
-    let fleet = bring(&context, &declaration, mode)?;
+    let looking = fleet::looking(session, &context)?;
+    let fleet = bring(&looking, &declaration, mode)?;
+    fleet::keep(&context, &looking, &fleet)?;
     for warning in fleet.warnings() {
         session.shell.warn(&safe(warning));
     }

@@ -27,7 +27,8 @@ fn judged(session: &mut Session, path: &Path) -> Result<Vec<Judgement>, Failure>
     let declaration = fleet::declaration(session, &mut context, path)?;
     let request =
         Request { upgrade: Upgrade::None, selection: BTreeMap::new(), mode: fleet::lock_mode(session) };
-    Ok(judgements(&context, &declaration, &request)?)
+    let looking = fleet::looking(session, &context)?;
+    Ok(judgements(&looking, &declaration, &request)?)
 }
 
 fn check(session: &mut Session, args: &PolicyCheckArgs) -> Outcome {

@@ -119,7 +119,7 @@ impl Cases {
         let whose: Vec<&str> = case.whose.iter().map(String::as_str).collect();
         let verify = [&["verify", "fs.capsule"][..], &whose].concat();
         let mut wrong = Vec::new();
-        for (arguments, leaves) in [(&verify[..], Leaves::Nothing), (&APPLY[..], Leaves::Brought)] {
+        for (arguments, leaves) in [(&verify[..], Leaves::Nothing), (&APPLY[..], Leaves::Notes)] {
             let (ran, found) = refusal(env, arguments, leaves, case.code, &[&case.says]);
             if !found.is_empty() {
                 wrong.push(format!("{}: {}\n{}", case.name, found.join("\n"), ran.shown()));

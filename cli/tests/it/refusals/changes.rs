@@ -28,6 +28,7 @@ fn change(subject: &str, from: &str, to: &str) -> String {
     )
 }
 
+// contract: SEC-PROV-03
 #[test]
 fn makers_that_are_not_those_of_before_are_denied() {
     let scene = applied();
@@ -56,7 +57,7 @@ fn makers_that_are_not_those_of_before_are_denied() {
         refused_fleet(env, name, &APPLY, 83, &[&before, to, "[[policy.change]]"]);
         let plan = env.ok(&["plan"]);
         assert!(plan.stdout.contains(&before) && plan.stdout.contains(": refused"), "{}", plan.shown());
-        let (ran, wrong) = refusal(env, &["policy", "check"], Leaves::Brought, 83, &[&before]);
+        let (ran, wrong) = refusal(env, &["policy", "check"], Leaves::Notes, 83, &[&before]);
         assert!(wrong.is_empty(), "{name}: {wrong:?}\n{}", ran.shown());
     }
     fs::remove_file(env.work(BUNDLE)).unwrap();
@@ -68,6 +69,7 @@ fn makers_that_are_not_those_of_before_are_denied() {
     env.ok(&APPLY);
 }
 
+// contract: SEC-PROV-03
 #[test]
 fn neither_rollback_nor_removal_lowers_a_floor_denied() {
     let scene = applied();

@@ -10,13 +10,14 @@ use crate::env::TestEnv;
 #[track_caller]
 fn refused_release(release: &Release, name: &str, arguments: &[&str], code: i32, says: &[&str]) {
     let env = &release.scene.env;
-    let (ran, wrong) = refusal_of(env, release.run(arguments), Leaves::Brought, code, says);
+    let (ran, wrong) = refusal_of(env, release.run(arguments), Leaves::Notes, code, says);
     assert!(wrong.is_empty(), "{name}: {}\n{}", wrong.join("\n"), ran.shown());
 }
 
 /// Every verb that would take it.
 const VERBS: [&[&str]; 4] = [&["plan"], &["lock"], &["fetch"], &APPLY];
 
+// contract: SEC-PROV-01
 #[test]
 fn what_is_remote_is_signed_by_whom_a_rule_names_denied() {
     let release = Release::new();
@@ -100,7 +101,7 @@ fn a_lock_says_nothing_of_who_signed_denied() {
     overwrite(&blob, release.scene.blob().as_bytes());
     refused_release(&release, "a valid bundle under another's digest", &offline, 84, &[]);
     fs::remove_file(&blob).unwrap();
-    let (ran, wrong) = refusal_of(env, release.run(&offline), Leaves::Brought, 81, &[]);
+    let (ran, wrong) = refusal_of(env, release.run(&offline), Leaves::Notes, 81, &[]);
     assert!(wrong.is_empty(), "{wrong:?}\n{}", ran.shown());
     overwrite(&blob, &bytes);
     let ran = release.run(&offline).go();

@@ -119,9 +119,6 @@ pub(crate) enum Leaves {
     Nothing,
     /// Notes below `var/` that only save time: each is checked again before it is believed.
     Notes,
-    /// Those, and what was brought to be looked at: bytes in the store under the digest that is theirs. Nothing names
-    /// them, and `gc` removes them; whose they are can't be known before they are there.
-    Brought,
 }
 
 /// Runs what must be refused; the machine is byte for byte as before, or the test fails.
@@ -130,10 +127,10 @@ pub(crate) fn refused(env: &TestEnv, name: &str, arguments: &[&str], code: i32, 
     refused_but(env, name, arguments, Leaves::Nothing, code, says)
 }
 
-/// As [`refused`], of what brings bytes before it knows who made them.
+/// As [`refused`], of what asks others, and notes what they said.
 #[track_caller]
 pub(crate) fn refused_fleet(env: &TestEnv, name: &str, arguments: &[&str], code: i32, says: &[&str]) -> Ran {
-    refused_but(env, name, arguments, Leaves::Brought, code, says)
+    refused_but(env, name, arguments, Leaves::Notes, code, says)
 }
 
 /// As [`refused`], of what may leave something.
@@ -173,13 +170,9 @@ pub(crate) fn refusal_of(
     let mut before = everything(&env.path(""));
     let ran = run.go();
     let mut after = everything(&env.path(""));
-    if leaves != Leaves::Nothing {
+    if leaves == Leaves::Notes {
         before.retain(|path, thing| !is_note(path, thing));
         after.retain(|path, thing| !is_note(path, thing));
-    }
-    if leaves == Leaves::Brought {
-        // What was there before stays in the comparison.
-        after.retain(|path, thing| before.contains_key(path) || !is_unnamed_blob(path, thing));
     }
     let mut wrong = differences(&before, &after);
     wrong.extend(judged(&ran, code, says));
@@ -191,21 +184,6 @@ const NOTES: [&str; 3] = ["home/var/brought", "home/var/verified-signatures", "h
 
 fn is_note(path: &Path, thing: &Thing) -> bool {
     NOTES.iter().any(|note| path.starts_with(note)) && matches!(thing, Thing::Folder(_) | Thing::File(..))
-}
-
-/// A blob of the home's store under its own digest, or a folder of such.
-fn is_unnamed_blob(path: &Path, thing: &Thing) -> bool {
-    match thing {
-        Thing::Folder(_) => {
-            let above = ["home", "home/store", "home/var"];
-            path.starts_with("home/store/blobs") || above.iter().any(|own| path == Path::new(own))
-        }
-        Thing::File(_, bytes) => {
-            let name = path.file_name().and_then(|name| name.to_str());
-            path.starts_with("home/store/blobs") && name == Some(Digest::of(bytes).hex().as_str())
-        }
-        Thing::Link(_) | Thing::Other(_) => false,
-    }
 }
 
 fn judged(ran: &Ran, code: i32, says: &[&str]) -> Vec<String> {
