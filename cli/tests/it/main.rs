@@ -17,6 +17,7 @@ mod locking;
 mod packs_gaps;
 mod packs_lifecycle;
 mod packs_manifests;
+mod packs_run;
 mod packs_scene;
 mod packs_trust;
 mod prompts;

@@ -20,6 +20,8 @@ impl std::fmt::Debug for Machine<'_> {
     }
 }
 
+/// Where programs are looked for when no PATH is set, as the C library does.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// The name under which Python is looked for.
 pub const PYTHON: &str = "python3";
 
@@ -37,7 +39,7 @@ impl Machine<'_> {
         if written.components().count() > 1 {
             return Some(self.folder.join(written)).filter(|path| is_program(path));
         }
-        let path = self.variable("PATH")?;
+        let path = self.variable("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
         std::env::split_paths(&path)
             .map(|folder| self.folder.join(folder).join(name))
             .find(|path| is_program(path))

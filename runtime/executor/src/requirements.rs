@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use astrid_manifest::pack::Dependencies;
-use astrid_manifest::pack::action::Action;
+use astrid_manifest::pack::action::{Action, Runtime};
 use serde::Serialize;
 
 use crate::machine::{Machine, PYTHON};
@@ -43,6 +43,8 @@ pub struct Missing {
     pub found: String,
     /// How it can be had. Never run by us.
     pub hint: String,
+    /// This component needs it; else its pack does, for what may be another component.
+    pub needed: bool,
 }
 
 /// What a pack and one of its components need, and this machine does not have.
@@ -60,15 +62,29 @@ pub fn missing(
         all.extend(other.iter().filter(|name| !one.contains(name)).cloned());
         all
     };
-    programs(&both(&dependencies.system, &isolation.binaries), machine, &mut found);
-    let python = both(&dependencies.python, &isolation.requirements);
-    let uses_python =
-        !matches!(action.runtime, None | Some(astrid_manifest::pack::action::Runtime::Command(_)));
-    if uses_python || !python.is_empty() {
-        distributions(&python, machine, &mut found);
+    programs(&both(&isolation.binaries, &dependencies.system), machine, &mut found);
+    if uses(action, &["python"]) {
+        distributions(&both(&isolation.requirements, &dependencies.python), true, machine, &mut found);
+    } else {
+        distributions(&isolation.requirements, !isolation.requirements.is_empty(), machine, &mut found);
+        distributions(&dependencies.python, false, machine, &mut found);
     }
-    npm(&dependencies.npm, root, machine, &mut found);
+    let needed = uses(action, &["node", "npm", "npx", "bun", "deno"]);
+    npm(&dependencies.npm, needed, root, machine, &mut found);
     found
+}
+
+/// Whether a component is run by a program whose name begins with one of these. A script may start others.
+fn uses(action: &Action, programs: &[&str]) -> bool {
+    match &action.runtime {
+        None => false,
+        Some(Runtime::Command(command)) => {
+            let program = command.argv.first().map(Path::new).and_then(Path::file_name);
+            let name = program.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            programs.iter().any(|one| name.starts_with(one))
+        }
+        Some(_) => programs.iter().any(|one| PYTHON.starts_with(one)),
+    }
 }
 
 fn programs(names: &[String], machine: &Machine<'_>, found: &mut Vec<Missing>) {
@@ -82,6 +98,7 @@ fn programs(names: &[String], machine: &Machine<'_>, found: &mut Vec<Missing>) {
             name: written.clone(),
             found: "no such program is on the PATH".to_owned(),
             hint: installer(machine, name),
+            needed: true,
         });
     }
 }
@@ -104,13 +121,17 @@ fn installer(machine: &Machine<'_>, name: &str) -> String {
     }
 }
 
-fn distributions(written: &[String], machine: &Machine<'_>, found: &mut Vec<Missing>) {
+fn distributions(written: &[String], needed: bool, machine: &Machine<'_>, found: &mut Vec<Missing>) {
+    if written.is_empty() && !needed {
+        return;
+    }
     let Some(python) = machine.program(PYTHON.as_ref()) else {
         found.push(Missing {
             kind: Need::System,
             name: PYTHON.to_owned(),
             found: "no such program is on the PATH".to_owned(),
             hint: installer(machine, PYTHON),
+            needed,
         });
         return;
     };
@@ -139,6 +160,7 @@ fn distributions(written: &[String], machine: &Machine<'_>, found: &mut Vec<Miss
             name: written.clone(),
             found: why,
             hint: format!("{PYTHON} -m pip install '{written}'"),
+            needed,
         });
     }
 }
@@ -197,7 +219,7 @@ fn numbers(version: &str) -> Option<Vec<u64>> {
     Some(numbers)
 }
 
-fn npm(written: &[String], root: &Path, machine: &Machine<'_>, found: &mut Vec<Missing>) {
+fn npm(written: &[String], needed: bool, root: &Path, machine: &Machine<'_>, found: &mut Vec<Missing>) {
     if written.is_empty() {
         return;
     }
@@ -232,6 +254,7 @@ fn npm(written: &[String], root: &Path, machine: &Machine<'_>, found: &mut Vec<M
                 machine.folder.display()
             ),
             hint: format!("npm install '{one}'"),
+            needed,
         });
     }
 }
@@ -269,10 +292,11 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_with_how_to_get_it_denied() {
         let folder = tempfile::tempdir().unwrap();
-        let machine = Machine { variable: &|_| None, folder: folder.path() };
+        let nowhere = |name: &str| (name == "PATH").then(|| folder.path().as_os_str().to_owned());
+        let machine = Machine { variable: &nowhere, folder: folder.path() };
         let mut found = Vec::new();
         programs(&["no-such-program >=2".to_owned()], &machine, &mut found);
-        npm(&["@acme/left-pad@^1".to_owned()], folder.path(), &machine, &mut found);
+        npm(&["@acme/left-pad@^1".to_owned()], true, folder.path(), &machine, &mut found);
         let names: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["no-such-program >=2", "@acme/left-pad@^1"]);
         assert_eq!(found[0].hint, "install `no-such-program` with the package manager of this system");
@@ -280,7 +304,7 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("node_modules/@acme/left-pad")).unwrap();
         std::fs::write(folder.path().join("node_modules/@acme/left-pad/package.json"), "{}").unwrap();
         found.clear();
-        npm(&["@acme/left-pad@^1".to_owned()], folder.path(), &machine, &mut found);
+        npm(&["@acme/left-pad@^1".to_owned()], true, folder.path(), &machine, &mut found);
         assert!(found.is_empty());
     }
 }

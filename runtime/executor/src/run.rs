@@ -129,7 +129,7 @@ impl Task {
         for one in &unmade {
             log.remark(one);
         }
-        log.remark(&format!("ended: {}, {}", (options.now)(), words(ended)));
+        log.remark(&format!("ended: {}, {}", seconds((options.now)()), words(ended)));
         Ok(Outcome::Ran(Report { ended, log: log.path().to_owned(), unmade }))
     }
 
@@ -144,7 +144,7 @@ impl Task {
         if let Some((sandbox, _)) = options.sandbox {
             lines.extend(sandbox.coverage());
         }
-        lines.push(format!("started: {began}"));
+        lines.push(format!("started: {}", seconds(began)));
         lines.iter().flat_map(|line| ["# ", line, "\n"]).collect()
     }
 
@@ -162,6 +162,10 @@ impl Task {
         });
         missing.collect()
     }
+}
+
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// How a run ended, in words.

@@ -9,6 +9,7 @@ use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
     RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -59,7 +60,8 @@ pub(super) fn enter(order: &Order) -> String {
         return why;
     }
     let mut command = Command::new(&order.program);
-    command.args(&order.arguments).current_dir(&order.folder).env_clear().envs(&order.environment);
+    command.args(&order.arguments).current_dir(&order.folder).env_clear();
+    command.envs(order.environment.iter().map(|(name, value)| (name, value)));
     let error = command.exec();
     format!("`{}` can't be started in the sandbox: {error}", Path::new(&order.program).display())
 }
@@ -67,6 +69,7 @@ pub(super) fn enter(order: &Order) -> String {
 fn restrict(order: &Order) -> Result<(), String> {
     let program = filter(order.network)?;
     close_inherited()?;
+    drop_capabilities()?;
     let words = |error: RulesetError| error.to_string();
     let mut rules = ruleset().and_then(Ruleset::create).map_err(words)?;
     let read = AccessFs::from_read(WISHED);
@@ -121,6 +124,14 @@ fn close_inherited() -> Result<(), String> {
         let _ = nix::unistd::close(number);
     }
     Ok(())
+}
+
+/// What makes root more than a user: with some of it, a sandbox would not hold. Without the right to gain any, the
+/// program has none either.
+fn drop_capabilities() -> Result<(), String> {
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, sets).map_err(|error| format!("its capabilities can't be given up: {error}"))
 }
 
 fn filter(network: bool) -> Result<BpfProgram, String> {

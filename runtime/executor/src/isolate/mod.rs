@@ -130,7 +130,7 @@ struct Order {
     program: OsString,
     arguments: Vec<OsString>,
     folder: PathBuf,
-    environment: BTreeMap<OsString, OsString>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 /// A sandbox that a run will be in. Its own folder goes away with it.
@@ -148,6 +148,7 @@ impl Sandbox {
     pub fn new(mut reach: Reach, protected: &Protected) -> Result<Self> {
         supported()?;
         protected.check(&reach)?;
+        reach.read.retain(|path| SYSTEM.iter().all(|system| !path.starts_with(system)));
         let own = tempfile::Builder::new().prefix("astrid-run-").tempdir();
         let own = own.map_err(|error| Error::failed(format!("there is no temporary folder: {error}")))?;
         let folder = own.path().join("tmp");
@@ -162,6 +163,7 @@ impl Sandbox {
     /// # Errors
     /// When the order can't be written.
     pub fn around(&self, inner: &Invocation, helper: &Helper, machine: &Machine<'_>) -> Result<Invocation> {
+        let environment = self.environment(inner, machine);
         let order = Order {
             read: self.reach.read.iter().cloned().collect(),
             write: self.reach.write.iter().cloned().collect(),
@@ -169,9 +171,8 @@ impl Sandbox {
             program: inner.program.clone(),
             arguments: inner.arguments.clone(),
             folder: inner.folder.clone(),
-            environment: self.environment(inner, machine),
+            environment: environment.clone().into_iter().collect(),
         };
-        let environment = order.environment.clone();
         let path = self.own.path().join("order.json");
         let written = serde_json::to_vec(&order).map_err(std::io::Error::other).and_then(|bytes| {
             let opened =
@@ -233,7 +234,7 @@ impl Sandbox {
             "  covered: sees only these variables: {}; HOME and TMPDIR are its own folder",
             variables.join(", ")
         ));
-        lines.push("  covered: gains no privileges, and can't trace other processes".to_owned());
+        lines.push("  covered: has and gains no privileges, and can't look into other processes".to_owned());
         lines.extend(gaps().into_iter().map(|gap| format!("  NOT covered: {gap}")));
         lines
     }
@@ -242,7 +243,7 @@ impl Sandbox {
 /// What the sandbox of this system leaves open.
 fn gaps() -> Vec<String> {
     let mut gaps = vec![
-        "names, sizes, times and modes of files elsewhere can be seen, and the user's own modes changed"
+        "names, sizes, times and modes of files elsewhere can be seen, and those of the user's own files changed"
             .to_owned(),
         "the arguments of the user's other processes can be read in /proc".to_owned(),
         "processors, memory and disk are shared without a limit; the kernel itself is trusted".to_owned(),

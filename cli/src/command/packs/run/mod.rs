@@ -204,12 +204,13 @@ fn unset(action: &Action, machine: &Machine<'_>) -> Vec<String> {
 }
 
 fn check(report: &Report<'_>) -> Result<(), Failure> {
-    if report.missing.is_empty() || report.task.kept().is_some() {
+    let needed: Vec<&Missing> = report.missing.iter().filter(|one| one.needed).collect();
+    if needed.is_empty() || report.task.kept().is_some() {
         return Ok(());
     }
-    let line = |one: &Missing| format!("{}: {}; {}", safe(&one.name), safe(&one.found), safe(&one.hint));
+    let line = |one: &&Missing| format!("{}: {}; {}", safe(&one.name), safe(&one.found), safe(&one.hint));
     Err(Failure::failed(format!("what `{}` needs is missing", report.chosen.action.id))
-        .because(report.missing.iter().map(line))
+        .because(needed.iter().map(line))
         .hint("nothing was run or installed; --skip-checks runs it nevertheless"))
 }
 

@@ -111,33 +111,37 @@ impl Report<'_> {
     pub(super) fn dry_run(&self, session: &mut Session) -> Outcome {
         let task = self.task;
         let mut pretty = String::new();
-        put!(pretty, "would run  {}\n", self.chosen.action.id);
+        put!(pretty, "would run {}\n", self.chosen.action.id);
         put!(
             pretty,
-            "  command  {}\n",
+            "  command      {}\n",
             self.argv().iter().map(|one| quoted(one)).collect::<Vec<_>>().join(" ")
         );
-        put!(pretty, "  folder   {}\n", safe(&task.invocation.folder.display().to_string()));
-        put!(pretty, "  environment  yours, unchanged; added by Astrid: nothing\n");
+        put!(pretty, "  folder       {}\n", safe(&task.invocation.folder.display().to_string()));
+        put!(pretty, "  environment  yours, unchanged; Astrid adds: nothing\n");
         for (name, value) in self.set() {
-            put!(pretty, "  set by the manifest  {}={}\n", safe(name), quoted(value));
+            put!(pretty, "  manifest sets {}={}\n", safe(name), quoted(value));
         }
         for product in &task.products {
             put!(
                 pretty,
-                "  output   {} → {}\n",
+                "  output       {} → {}\n",
                 safe(&product.name),
                 safe(&product.path.display().to_string())
             );
         }
         if let Some(kept) = task.kept() {
             let paths: Vec<String> = kept.iter().map(|path| safe(&path.display().to_string())).collect();
-            put!(pretty, "  nothing to do: {}\n", paths.join(", "));
+            put!(pretty, "  nothing to do, there is {}\n", paths.join(", "));
         }
         for one in self.missing {
-            put!(pretty, "  missing  {}: {}; {}\n", safe(&one.name), safe(&one.found), safe(&one.hint));
+            let whose = if one.needed { "missing     " } else { "perhaps missing" };
+            put!(pretty, "  {whose} {}: {}; {}\n", safe(&one.name), safe(&one.found), safe(&one.hint));
         }
-        put!(pretty, "  log      {}\n", safe(&self.logs.display().to_string()));
+        for name in &self.unset {
+            put!(pretty, "  not set      {name}, without which nothing works, its author says\n");
+        }
+        put!(pretty, "  log          {}\n", safe(&self.logs.display().to_string()));
         for line in self.disclosure().iter().chain(&self.coverage) {
             put!(pretty, "# {line}\n");
         }
