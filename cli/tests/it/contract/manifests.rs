@@ -130,16 +130,16 @@ fn each_family_has_a_schema_and_names_of_its_file() {
     media(&env, "media");
     env.ok(&["packs", "validate", "media"]);
     // The same under the other names, as JSON under the last.
-    let [yaml, yml, json] =
+    let [first, second, third] =
         ["yaml", "yml", "json"].map(|end| format!("media/executors/render/executor.{end}"));
-    fs::rename(env.work(&yaml), env.work(&yml)).unwrap();
+    fs::rename(env.work(&first), env.work(&second)).unwrap();
     env.ok(&["packs", "validate", "media"]);
     let executor = "{\"schema_version\": 1, \"id\": \"media.render\", \"name\": \"R\", \"version\": \"1.0.0\", \
                     \"runtime\": {\"kind\": \"command\", \"command\": {\"argv\": [\"/bin/true\"]}}}";
-    env.write(&json, executor);
+    env.write(&third, executor);
     let both = env.astrid(&["packs", "validate", "media"]);
     assert_eq!(both.code, 65, "{}", both.shown());
-    fs::remove_file(env.work(&yml)).unwrap();
+    fs::remove_file(env.work(&second)).unwrap();
     env.ok(&["packs", "validate", "media"]);
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     for family in ["pack", "executor", "orchestrator", "element"] {
@@ -173,7 +173,7 @@ fn ambiguous_and_hostile_manifests_are_refused_denied() {
     let mut bomb = "metadata:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..9 {
         let below = format!("*a{}", level - 1);
-        bomb.push_str(&format!("  a{level}: &a{level} [{}]\n", [below.as_str(); 10].join(", ")));
+        bomb = format!("{bomb}  a{level}: &a{level} [{}]\n", [below.as_str(); 10].join(", "));
     }
     assert!(!errors(&bomb, &executor("")).is_empty());
     let env = TestEnv::new();

@@ -68,7 +68,7 @@ fn the_environment_is_the_users_nothing_less_and_nothing_more() {
         own.remove("ASTRID_TEST_SEED");
     }
     assert_eq!(seen, expected);
-    let shown: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+    let shown = token.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     assert!(!ran.stdout.contains("hunter2") && !ran.stdout.contains(&shown));
 }
 
@@ -76,7 +76,9 @@ fn the_environment_is_the_users_nothing_less_and_nothing_more() {
 #[test]
 fn permissions_change_nothing_about_a_run() {
     let script = "echo \"$HIDDEN_KEY\"; id -u; /bin/sh -c 'echo a process'; echo written > \"$HOME/file\"; cat \"$HOME/file\"";
-    let all: String = PERMISSIONS.iter().map(|id| format!("  - {{id: {id}, reason: Because}}\n")).collect();
+    let all = PERMISSIONS
+        .iter()
+        .fold(String::new(), |text, id| format!("{text}  - {{id: {id}, reason: Because}}\n"));
     let packs = [
         ("none", String::new()),
         ("empty", "permissions: []\n".to_owned()),
