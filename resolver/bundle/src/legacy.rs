@@ -173,11 +173,13 @@ pub(crate) struct Reading {
     limits: Limits,
     documents: BTreeMap<String, Vec<u8>>,
     capsules: BTreeMap<CapsuleName, Archive>,
+    /// How many bytes the archives in it unpack to.
+    unpacked: u64,
 }
 
 impl Reading {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { limits: *limits, documents: BTreeMap::new(), capsules: BTreeMap::new() }
+        Self { limits: *limits, documents: BTreeMap::new(), capsules: BTreeMap::new(), unpacked: 0 }
     }
 
     pub(crate) fn member(&mut self, entry: &container::Entry, content: &mut dyn Read) -> Result<Digest> {
@@ -197,7 +199,8 @@ impl Reading {
         })?;
         let bytes = read_whole(content)?;
         let archive = Digest::of(&bytes);
-        let (files, manifest) = content::of_capsule(&bytes, path)?;
+        let (files, manifest) = content::of_capsule(&bytes, path, &mut self.unpacked)?;
+        content::check_unpacked(self.unpacked, self.limits.total_bytes)?;
         let content = Tree::of_files(&files)?.digest();
         match self.capsules.insert(name, Archive { archive, content, manifest }) {
             None => Ok(archive),

@@ -12,6 +12,7 @@ use astrid_provenance::Statement;
 use sha2::Digest as _;
 
 use crate::container::{self, End};
+use crate::content;
 use crate::error::{Error, Result};
 use crate::limits::{Limits, SIGNATURE_BYTES};
 use crate::member::Member;
@@ -200,10 +201,7 @@ impl Reading {
                     }
                     self.mismatch.get_or_insert(error);
                 }
-                if self.unpacked > self.limits.total_bytes {
-                    let most = self.limits.total_bytes;
-                    return Err(Error::unreadable(format!("the archives in it hold more than {most} bytes")));
-                }
+                content::check_unpacked(self.unpacked, self.limits.total_bytes)?;
             }
             (Member::ArtifactSignature(digest), _) => {
                 self.present.signatures.insert(*digest);

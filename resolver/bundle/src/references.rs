@@ -110,11 +110,9 @@ impl References {
             } else {
                 let place = format!("archives/{}", digest.hex());
                 let files = match held.kind {
-                    Kind::Capsule => content::of_capsule(bytes, &place)?.0,
-                    Kind::Pack => content::of_pack(bytes, &place)?,
+                    Kind::Capsule => content::of_capsule(bytes, &place, unpacked)?.0,
+                    Kind::Pack => content::of_pack(bytes, &place, unpacked)?,
                 };
-                let size = files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes.len() as u64));
-                *unpacked = unpacked.saturating_add(size);
                 let found = Tree::of_files(&files)?.digest();
                 known.insert(held.kind, found);
                 found

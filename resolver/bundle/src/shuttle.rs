@@ -327,7 +327,7 @@ impl Shuttle {
             AnyContents::V1(_) => {
                 if legacy::is_capsule(path) {
                     batch.put(bytes)?;
-                    batch.put_files(&content::of_capsule(bytes, path)?.0)?;
+                    batch.put_files(&content::of_capsule(bytes, path, &mut 0)?.0)?;
                 }
             }
             AnyContents::V2(_) => {

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use astrid_authority::Digest;
-use astrid_bundle::{ErrorKind, Shuttle};
+use astrid_bundle::{ErrorKind, Limits, Shuttle};
 use astrid_store::archive;
 
 use crate::parts::{Parts, block, gzip, header};
-use crate::scene::{capsule, empty_store, key, open};
+use crate::scene::{capsule, empty_store, file, key, open};
 
 const NAMES: [&str; 2] = ["cli", "notes"];
 
@@ -247,4 +247,19 @@ fn an_earlier_bundle_with_links_is_denied() {
     head.set_cksum();
     let tar = [bundle().members(), block(&head, b""), vec![0; 1024]].concat();
     assert_eq!(open(gzip(&tar)).unwrap_err().kind(), ErrorKind::Unreadable);
+}
+
+#[test]
+fn archives_that_unpack_to_more_than_a_bundle_holds_are_denied() {
+    // What is no part of the content is unpacked as well.
+    let files = capsule("cli", "1.0.0", &[file("README.md", &vec![b' '; 1 << 20])]);
+    let bomb = archive::pack(&files, None).unwrap();
+    let parts = Parts(vec![
+        ("capsules/cli.capsule".to_owned(), bomb.clone()),
+        ("capsules/notes.capsule".to_owned(), bomb),
+    ]);
+    let limits = Limits { total_bytes: 3 << 19, ..Limits::default() };
+    let error = Shuttle::from_bytes(parts.pack(), &limits).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreadable, "{error}");
+    assert!(error.message().contains("unpack to more than"), "{error}");
 }

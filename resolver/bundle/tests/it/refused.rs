@@ -3,11 +3,12 @@
 use std::io::Write as _;
 
 use astrid_bundle::{ErrorKind, Limits, Shuttle};
+use astrid_store::archive;
 use flate2::{Compression, GzBuilder};
 use tar::EntryType;
 
 use crate::parts::{Parts, block, gzip, header};
-use crate::scene::{Scene, key, open};
+use crate::scene::{Scene, capsule, file, key, open, sign};
 
 fn parts() -> Parts {
     let scene = Scene::new();
@@ -269,4 +270,25 @@ fn bombs_are_denied() {
     let many = [block(&head, b"x").repeat(2000), one].concat();
     let error = Shuttle::from_bytes(gzip(&many), &limits).unwrap_err();
     assert!(error.message().contains("more than 1000 members"), "{error}");
+}
+
+#[test]
+fn archives_that_unpack_to_more_than_a_bundle_holds_are_denied() {
+    let mut scene = Scene::new();
+    let files = capsule("notes", "1.0.0", &[]);
+    let tree = scene.store.put_files(&files).unwrap();
+    // What is no part of the content is unpacked as well.
+    let heavy = [&files[..], &[file("README.md", &vec![b' '; 1 << 20])]].concat();
+    let packed = archive::pack(&heavy, Some("notes.wasm")).unwrap();
+    let notes = &mut scene.lock.capsules[0];
+    assert_eq!(notes.name.as_str(), "notes");
+    notes.content = tree.digest();
+    notes.manifest = tree.get("Capsule.toml").unwrap().blob;
+    notes.archive = Some(scene.store.put(&packed).unwrap());
+    notes.bundle = Some(sign(&scene.store, &packed));
+    let sealed = scene.seal(&scene.load(), None);
+    assert!(open(sealed.clone()).is_ok());
+    let limits = Limits { total_bytes: 1 << 19, ..Limits::default() };
+    let error = Shuttle::from_bytes(sealed, &limits).unwrap_err();
+    assert!(error.message().contains("unpack to more than"), "{error}");
 }
