@@ -560,6 +560,7 @@ impl<'a> Planner<'a> {
     /// orders does: without a line of its own such a change would never be applied.
     fn compare_distro(&mut self) {
         let input = self.input;
+        let signed = input.signed;
         let id = &input.fleet.distro;
         let after = State::Distro { version: input.fleet.version.clone(), lock: input.lock };
         let subject = Item::from(Subject::Distro(id.clone()));
@@ -577,6 +578,9 @@ impl<'a> Planner<'a> {
                     "the lock changed"
                 } else if base.keep != *input.keep || base.probes != *input.probes {
                     "`keep` or `probe` changed"
+                } else if !signed.signer.is_unsigned() && signed.pinned != Some(signed.signer) {
+                    // Without a change nothing would remember who it is.
+                    "another signer"
                 } else {
                     return;
                 };

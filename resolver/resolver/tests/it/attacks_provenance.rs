@@ -453,3 +453,21 @@ fn a_content_that_is_pinned_is_not_paired_with_the_signature_of_another_one_deni
     let error = world.verified().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Signature | ErrorKind::Corrupt), "{error}");
 }
+
+#[test]
+fn who_signs_a_fleet_that_is_applied_already_is_remembered_denied() {
+    let world = World::new();
+    world.capsule("fleet/fs", "fs", "1.0.0", "");
+    let entry = "[[capsule]]\nname = \"fs\"\nsource = \"./fs\"\n";
+    let named = format!("[distro.signing]\npubkey = \"{}\"\n\n", key(7).public());
+    world.distro(&format!("{named}{entry}"));
+    world.lock().unwrap();
+    assert!(applied(&world).unwrap().changed && !applied(&world).unwrap().changed);
+    // Nothing but the signature is new.
+    sign_distro(&world, &key(7));
+    assert!(applied(&world).unwrap().changed && !applied(&world).unwrap().changed);
+    let pinned = || HomeTrust::read(&world.context).unwrap().pins.get(&"demo".parse().unwrap()).cloned();
+    assert_eq!(pinned().unwrap().signer, Signer::Key(key(7).public().to_string()));
+    fs::remove_file(world.path("fleet/Distro.sigstore.json")).unwrap();
+    says(&applied(&world).unwrap_err(), ErrorKind::Signature, &["is not signed now"]);
+}
