@@ -33,6 +33,8 @@ pub fn own_predicate(kind: &str) -> Option<&str> {
 
 /// A statement has at most so many bytes: those about a whole fleet name tens of thousands of files.
 pub const MAX_BYTES: usize = 16 << 20;
+/// The type of a predicate, and the builder that it names, have at most so many bytes: they go into locks and messages.
+pub(crate) const MAX_NAME: usize = 1024;
 /// A statement names at most so many subjects.
 pub const MAX_SUBJECTS: usize = 65_536;
 
@@ -189,7 +191,8 @@ impl Statement {
                 statement.kind.escape_debug()
             )));
         }
-        if statement.predicate_type.is_empty() || statement.predicate_type.contains(char::is_control) {
+        let kind = &statement.predicate_type;
+        if kind.is_empty() || kind.len() > MAX_NAME || kind.contains(char::is_control) {
             return Err(Error::unreadable("the statement has no type of predicate that can be shown"));
         }
         if statement.subject.is_empty() || statement.subject.len() > MAX_SUBJECTS {
@@ -241,6 +244,15 @@ mod tests {
         assert!(!subject.names(&Digests::of(b"a")) && !subject.names(&Digests::of(b"b")));
         subject.digest = [("md5".to_owned(), "00".to_owned())].into();
         assert!(!subject.names(&Digests::of(b"a")));
+    }
+
+    #[test]
+    fn a_type_that_is_no_name_is_denied() {
+        let of = |length: usize| {
+            Statement::new(vec![Subject::of("a", b"a")], &"p".repeat(length), serde_json::json!({}))
+        };
+        assert!(Statement::parse(&of(1024).to_canonical_json().unwrap()).is_ok());
+        assert!(Statement::parse(&of(1025).to_canonical_json().unwrap()).is_err());
     }
 
     #[test]

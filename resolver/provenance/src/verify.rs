@@ -11,7 +11,7 @@ use crate::json;
 use crate::key::PublicKey;
 use crate::root::TrustRoot;
 use crate::sigstore::{self, Engine, ForeignKey};
-use crate::statement::{Digests, MAX_BYTES, Statement};
+use crate::statement::{Digests, MAX_BYTES, MAX_NAME, Statement};
 
 /// The issuer of identities of GitHub's workflows.
 pub(crate) const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
@@ -365,7 +365,9 @@ impl Predicate {
             _ => &[],
         };
         let found = path.iter().try_fold(&statement.predicate, |value, key| value.get(key));
-        let builder = found.and_then(|value| value.as_str()).filter(|id| !id.contains(char::is_control));
+        let builder = found
+            .and_then(|value| value.as_str())
+            .filter(|id| id.len() <= MAX_NAME && !id.contains(char::is_control));
         let builder = builder.map(str::to_owned);
         Self { kind: statement.predicate_type.clone(), builder }
     }
