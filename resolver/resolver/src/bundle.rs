@@ -431,7 +431,11 @@ fn pinned(context: &Context, gate: &Gate<'_>, lock: &Lock) -> Result<Pinned> {
         }
         // A capsule inside a pack follows its pack.
         let provenance = match &locked.pack {
-            Some(_) => Ok(Provenance { signer: locked.signer.clone(), ..Provenance::default() }),
+            Some(pack) => {
+                let found = packs.get(pack).and_then(|pack| pack.provenance.as_ref().ok());
+                let signer = found.map(|found| found.signer.clone()).unwrap_or_default();
+                Ok(Provenance { signer, ..Provenance::default() })
+            }
             None => as_locked(
                 gate.admit(&Evidence {
                     subject: &Subject::Capsule(locked.name.clone()),

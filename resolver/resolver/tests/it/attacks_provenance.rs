@@ -471,3 +471,21 @@ fn who_signs_a_fleet_that_is_applied_already_is_remembered_denied() {
     fs::remove_file(world.path("fleet/Distro.sigstore.json")).unwrap();
     says(&applied(&world).unwrap_err(), ErrorKind::Signature, &["is not signed now"]);
 }
+
+#[test]
+fn a_capsule_of_a_pack_in_a_bundle_is_shown_as_made_by_whoever_made_the_pack_denied() {
+    let world = World::new();
+    let manifest = "schema_version: 1\nid: tools\nname: Tools\nversion: \"1.0.0\"\ndescription: a pack\ncontent:\n  capsules: capsules\n";
+    world.write("fleet/tools/pack.yaml", manifest);
+    world.capsule("fleet/tools/capsules/fs", "fs", "1.0.0", "");
+    world.distro("[[pack]]\nid = \"tools\"\nsource = \"./tools\"\n");
+    let mut lock = world.lock().unwrap().lock().clone();
+    lock.capsules[0].signer = Signer::Key(key(7).public().to_string());
+    let text = fs::read_to_string(world.path("fleet/Distro.toml")).unwrap();
+    world.write("demo.shuttle", sealed(&world.context.store, &text, &lock, None, &key(9)));
+    let (_folder, context) = aside(&world);
+    let shuttle = astrid_resolver::bundle::open(&world.path("demo.shuttle"), "demo.shuttle").unwrap();
+    let examined = astrid_resolver::bundle::examine(&context, &shuttle).unwrap();
+    let shown = examined.capsules.values().next().unwrap().provenance.as_ref().unwrap();
+    assert!(shown.signer.is_unsigned(), "{}", shown.signer);
+}
