@@ -361,8 +361,13 @@ impl Task {
         reach.write.insert(machine.folder.to_owned());
         reach.write.insert(self.invocation.folder.clone());
         for product in &self.products {
-            let there = product.mode == OutputMode::Mutate || product.kind == PortKind::Directory;
-            let place = if there { Some(product.path.as_path()) } else { product.path.parent() };
+            // What is not there yet is made in the folder above, and that is what can be opened.
+            let own = product.mode == OutputMode::Mutate || product.path.is_dir();
+            let place = if own && product.path.exists() {
+                Some(product.path.as_path())
+            } else {
+                product.path.parent()
+            };
             reach.write.extend(place.map(Path::to_owned));
         }
         // What is in the pack is read only, also when the run starts there.
