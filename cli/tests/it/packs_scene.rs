@@ -195,6 +195,7 @@ pub(crate) fn publish(env: &TestEnv, version: &str, permissions: &str) {
     fs::create_dir_all(lines.parent().unwrap()).unwrap();
     let mut text = fs::read_to_string(&lines).unwrap_or_default();
     let line = serde_json::json!({ "version": version, "archive": name, "blake3": digest });
-    text.push_str(&format!("{line}\n"));
+    text.push_str(&line.to_string());
+    text.push('\n');
     fs::write(lines, text).unwrap();
 }

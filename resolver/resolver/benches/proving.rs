@@ -13,6 +13,7 @@
     reason = "a benchmark that can't go on has failed, and prints what it measured"
 )]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +74,8 @@ impl World {
         let claims = Claims::github("acme/fleet", "release.yml", "refs/tags/v1.0.0");
         for index in 0..FLEET {
             let name = format!("c{index}");
-            manifest.push_str(&format!("[[capsule]]\nname = \"{name}\"\nsource = \"./{name}\"\n"));
+            // Writing to a string can't fail.
+            let _ = writeln!(manifest, "[[capsule]]\nname = \"{name}\"\nsource = \"./{name}\"");
             let own = folder.path().join("fleet").join(&name);
             fs::create_dir_all(own.join(".astrid")).unwrap();
             let text = format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\n");

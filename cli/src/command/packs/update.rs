@@ -175,12 +175,12 @@ fn without_more(
         let installed = astrid_resolver::pack::installed_pack(context, &one.id)?;
         let is_path = before.distro().pack(one.id.as_str()).is_some_and(|entry| entry.source.is_path());
         if let (Some(installed), true) = (installed, is_path) {
-            let content = Some(installed.locked.content.to_string());
+            let pinned = Some(installed.locked.content.to_string());
             session.shell.note(&format!(
                 "  its entry is pinned to the installed content; `astrid packs update {}` takes the pin away",
                 one.id
             ));
-            kept.push(Move { id: one.id, pin: Some(Pin { content, ..Pin::default() }) });
+            kept.push(Move { id: one.id, pin: Some(Pin { content: pinned, ..Pin::default() }) });
         }
     }
     Ok(kept)

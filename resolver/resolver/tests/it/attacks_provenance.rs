@@ -112,7 +112,7 @@ fn release(more: &str) -> Release {
 fn files(name: &str, component: &[u8]) -> Vec<TreeFile> {
     let own = capsule(name, "1.0.0", "").into_iter().filter(|(path, _)| path != "README.md");
     own.map(|(path, bytes)| {
-        let bytes = if path.ends_with(".wasm") { component.to_vec() } else { bytes };
+        let bytes = if path.strip_suffix(".wasm").is_some() { component.to_vec() } else { bytes };
         TreeFile { path: path.parse().unwrap(), bytes, executable: false }
     })
     .collect()
@@ -396,11 +396,11 @@ fn a_fleet_whose_signer_is_believed_is_rolled_back_to() {
     world.write("fleet/Distro.toml", text.replace("version = \"0.1.0\"", "version = \"0.2.0\""));
     relock(&world, "version = \"0.1.0\"", "version = \"0.2.0\"");
     sign_distro(&world, &key(5));
-    assert_eq!(applied(&world).unwrap().generation.map(|number| number.get()), Some(2));
+    assert_eq!(applied(&world).unwrap().generation.map(GenerationNumber::get), Some(2));
     let options =
         RollbackOptions { to: None, command: "astrid rollback", lock_timeout: Duration::ZERO, tool: "0.1.0" };
     let back = rollback(&world.context, &options, &mut NoHooks).unwrap();
-    assert_eq!(back.generation.map(|number| number.get()), Some(1));
+    assert_eq!(back.generation.map(GenerationNumber::get), Some(1));
     // Whose word does not count any more does not let it in.
     let options = RollbackOptions { to: GenerationNumber::new(2), ..options };
     world.home_policy("");
