@@ -491,3 +491,38 @@ fn a_pack_that_another_needs_goes_with_that_denied() {
     ok(&env, &["packs", "update", "tools"]);
     assert_eq!(record(&env, "tools")["version"], "1.1.0");
 }
+
+/// Meets `fault` at every fourth write of an install, from `first` on, until it completes. After each, the
+/// declaration and the generation say the same once the next install has repaired what was cut short.
+///
+/// That every write of an apply may be the last is shown elsewhere; here it matters which files go together.
+fn fault_at_writes_of_an_install(fault: &str, first: usize) {
+    let install = ["packs", "install", "./tools", "--yes", "--trust", "--no-boot"];
+    for write in (first..).step_by(4) {
+        let env = TestEnv::new();
+        pack(&env, "tools", "1.0.0", NETWORK);
+        let ran = env.run(&install).variable(fault, write.to_string()).go();
+        if ran.code == 0 {
+            assert!(write > 20, "{write} writes");
+            return;
+        }
+        let again = env.astrid(&install);
+        assert!(
+            again.code == 0 || again.stderr.contains("installed already"),
+            "after write {write}: {}",
+            again.shown()
+        );
+        assert_eq!(home_distro(&env).matches("[[pack]]").count(), 1, "after write {write}");
+        assert_eq!(env.ok(&["packs", "inspect", "tools", "--json"]).json()["intact"], true);
+    }
+}
+
+#[test]
+fn a_crash_leaves_all_of_an_install_or_nothing() {
+    fault_at_writes_of_an_install("ASTRID_TEST_ABORT_AT_WRITE", 1);
+}
+
+#[test]
+fn a_full_disk_leaves_all_of_an_install_or_nothing() {
+    fault_at_writes_of_an_install("ASTRID_TEST_FULL_AT_WRITE", 3);
+}

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use astrid_authority::PackId;
-use astrid_resolver::Context;
 use astrid_resolver::resolution::Upgrade;
 use astrid_resolver::trust::Flags;
 use astrid_resolver::trust::grant::{Caller, grant};
+use astrid_resolver::{Context, Declaration};
 use astrid_store::generation::Action;
 use serde_json::json;
 
@@ -37,8 +37,7 @@ pub(super) fn run(session: &mut Session, args: &PackInstallArgs) -> Outcome {
         ))
     });
     let taken = taken.or_else(|| {
-        let locked = before.lock().and_then(|lock| lock.pack(id.as_str()));
-        locked.map(|_| {
+        is_needed(&before, &id).then(|| {
             Failure::failed(format!("pack `{id}` is there already: another pack needs it"))
                 .hint(format!("`astrid why {id}` says which"))
         })
@@ -68,6 +67,13 @@ pub(super) fn run(session: &mut Session, args: &PackInstallArgs) -> Outcome {
     }
     let done = carry_out(session, &context, &job, prepared)?;
     told(session, &done, &[id], "installed")
+}
+
+/// Whether a pack is there without being declared: only the lock of just this declaration can say so.
+pub(super) fn is_needed(declaration: &Declaration, id: &PackId) -> bool {
+    let lock = declaration.lock().filter(|lock| lock.manifest_hash == declaration.manifest_hash());
+    declaration.distro().pack(id.as_str()).is_none()
+        && lock.is_some_and(|lock| lock.pack(id.as_str()).is_some())
 }
 
 /// A bundle holds a whole fleet, and is applied as one: with its packs, whose trust is asked for one by one.

@@ -7,6 +7,7 @@ use astrid_resolver::resolution::Upgrade;
 use astrid_store::generation::Action;
 use serde_json::json;
 
+use super::install::is_needed;
 use crate::args::PackUninstallArgs;
 use crate::command::apply::{Job, carry_out, prepare};
 use crate::command::edit::edited;
@@ -24,11 +25,7 @@ pub(super) fn run(session: &mut Session, args: &PackUninstallArgs) -> Outcome {
     let edited = edited(session, &context)?;
     let before = edited.declaration(session, &context)?;
     if before.distro().pack(id.as_str()).is_none() {
-        return not_declared(
-            session,
-            &id,
-            before.lock().is_some_and(|lock| lock.pack(id.as_str()).is_some()),
-        );
+        return not_declared(session, &id, is_needed(&before, &id));
     }
     let all = revisions(&context, &id)?;
     let text = astrid_manifest::edit::remove(before.text(), &Subject::Pack(id.clone()))

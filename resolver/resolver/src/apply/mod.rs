@@ -460,6 +460,9 @@ impl Run<'_> {
         if declaration.is_home() && declaration.unwritten().is_some() {
             switch.place(&home.distro(), declaration.text().as_bytes(), 0o600)?;
         }
+        if let (true, Some(path)) = (declaration.is_home(), self.lock_file()) {
+            switch.place(&path, self.applying.wanted.lock().to_toml().as_bytes(), 0o600)?;
+        }
         let fleet = Fleet::of_lock(self.applying.wanted.lock(), &self.applying.origin);
         let mut floors = self.floors.clone();
         floors.raise(&self.applying.origin, &fleet, self.trusted.accepted());
@@ -567,7 +570,9 @@ impl Run<'_> {
         let Some(path) = self.lock_file() else { return Ok(()) };
         let text = self.applying.wanted.lock().to_toml();
         let found = read(&path)?;
-        if found.as_deref() == Some(text.as_bytes()) {
+        let is_home = self.applying.wanted.declaration().is_home();
+        if is_home || found.as_deref() == Some(text.as_bytes()) {
+            // The home's own appears with the switch.
             return Ok(());
         }
         written.write(path, found, text.as_bytes(), 0o644)
