@@ -186,7 +186,14 @@ fn changed_bytes_do_not_run_denied() {
         let ran = run(&env, &["demo.go"]);
         assert_eq!(ran.code, 84, "{}", ran.shown());
         assert!(ran.stdout.is_empty() && ran.stderr.contains("is not what was accepted"), "{}", ran.shown());
-        assert!(ran.stderr.contains("hint:") && logs(&env).is_empty(), "{}", ran.shown());
+        assert!(
+            ran.stderr.contains("`astrid packs update demo`") && logs(&env).is_empty(),
+            "{}",
+            ran.shown()
+        );
+        // What the hint says puts it right.
+        env.ok(&["packs", "update", "demo", "--yes", "--trust", "--no-boot"]);
+        assert_eq!(ok(&env, &["demo.go"]).stdout, "true\n");
     }
 }
 

@@ -91,7 +91,10 @@ fn read(context: &Context, current: &Current, locked: &LockedPack) -> Result<Ins
 
 pub(super) fn other(id: &PackId, why: &str) -> Error {
     Error::corrupt(format!("pack `{id}` is not what was accepted: {why}"))
-        .hint("nothing of it runs until `astrid apply` has put it right, or you looked at it and installed it again")
+        .hint(format!(
+            "nothing of it runs. Find out what changed it; then `astrid packs update {id}`, or `astrid apply` of the \
+             distro that has it, puts it right"
+        ))
 }
 
 impl InstalledPack {
