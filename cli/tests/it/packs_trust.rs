@@ -312,3 +312,52 @@ fn every_refusal_leaves_the_machine_as_it_was_denied() {
         unchanged(&env, &before, &format!("{arguments:?}"));
     }
 }
+
+/// Writes into a file that the program made read-only.
+fn tamper(path: &std::path::Path, from: &str, to: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = std::fs::canonicalize(path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+}
+
+// contract: PC-REC-04
+#[test]
+fn a_record_that_was_changed_is_no_evidence_for_a_later_one_denied() {
+    let env = env();
+    install(&env);
+    tamper(&env.path("data/astrid/packs/tools/.astrid/install.json"), "cli_flag", "interactive");
+    env.write("other/pack.yaml", "schema_version: 1\nid: other\nname: Other\nversion: 1.0.0\n");
+    let content = digest(&env, "./other");
+    let other = ["packs", "install", "./other", "--yes", "--no-boot", &format!("--trust=other@{content}")];
+    // Another pack is trusted; this one has to be trusted again before anything is signed anew.
+    let ran = env.astrid(&other);
+    assert_eq!(ran.code, 82, "{}", ran.shown());
+    assert!(ran.stderr.contains("pack:tools 1.0.0 was accepted in a record that was changed"), "{}", ran.shown());
+    assert_eq!(env.astrid(&["packs", "update", "tools", "--yes", "--no-boot"]).code, 82);
+    env.ok(&["packs", "update", "tools", "--yes", "--trust", "--no-boot"]);
+    let now = record(&env, "tools");
+    assert_eq!((now["trust_method"].as_str(), now["active"].as_bool()), (Some("cli_flag"), Some(true)));
+    assert_eq!(env.ok(&["packs", "inspect", "tools", "--json"]).json()["intact"], true);
+    env.ok(&other);
+}
+
+// contract: PC-REC-04
+#[test]
+fn bytes_that_were_changed_are_put_right_without_new_trust() {
+    let env = env();
+    install(&env);
+    let first = record(&env, "tools");
+    tamper(&env.path("data/astrid/packs/tools/active/executors/hello/run.sh"), "hello", "evil");
+    let shown = env.ok(&["packs", "inspect", "tools", "--json"]).json();
+    assert_eq!(shown["intact"], false, "{shown}");
+    let ran = env.astrid(&["packs", "run", "tools.hello"]);
+    assert_eq!(ran.code, 84, "{}", ran.shown());
+    env.ok(&["packs", "update", "tools", "--yes", "--no-boot"]);
+    assert_eq!(env.ok(&["packs", "inspect", "tools", "--json"]).json()["intact"], true);
+    for field in ["trust_acknowledged_at", "trust_method", "content_digest"] {
+        assert_eq!(record(&env, "tools")[field], first[field], "{field}");
+    }
+}

@@ -293,6 +293,8 @@ pub enum Depth {
 pub struct Observed {
     /// Subjects that are not as they were pinned, with what is wrong.
     pub damaged: BTreeMap<Subject, Damage>,
+    /// Packs whose record of acceptance is not the one that the receipt of the generation is over.
+    pub unproved: BTreeSet<Subject>,
     /// What is in the packs root and was not put there by Astrid.
     pub foreign: Vec<String>,
     /// A switch was cut short, and the next command that writes repairs it.
@@ -352,8 +354,18 @@ pub(crate) fn observe_knowing(
             observed.damaged.insert(subject.clone(), damage);
         }
     }
+    let records = if current.lock.packs.is_empty() {
+        None
+    } else {
+        crate::receipt::signed(context, &current.generation).ok()
+    };
     for pack in &current.lock.packs {
         let subject = Subject::Pack(pack.id.clone());
+        if !records.as_ref().is_some_and(|signed| signed.is_over_record(&current.generation, &pack.id)) {
+            observed.unproved.insert(subject.clone());
+            let changed = Damage::Changed("the record of what was accepted was changed".to_owned());
+            observed.damaged.entry(subject.clone()).or_insert(changed);
+        }
         if observed.damaged.contains_key(&subject) {
             continue;
         }

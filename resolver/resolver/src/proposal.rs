@@ -348,16 +348,17 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
     let distro = wanted.declaration().distro();
     let draft = variables::draft(distro.variables.clone(), templates(&wanted), &sources)?;
     let settings = facts_of(&draft.preview(), key);
-    let damaged = match (options.look, &current) {
+    let (damaged, unproved) = match (options.look, &current) {
         (Some(depth), Some(current)) => {
             let observed = observe_knowing(context, current, depth, wanted.listings())?;
-            observed
+            let damaged: BTreeMap<Subject, String> = observed
                 .damaged
                 .into_iter()
                 .map(|(subject, damage)| (subject, damage.as_words().to_owned()))
-                .collect()
+                .collect();
+            (damaged, observed.unproved)
         }
-        _ => BTreeMap::new(),
+        _ => (BTreeMap::new(), BTreeSet::new()),
     };
     let of_repository = wanted.declaration().acknowledgements()?;
     let extended = |acknowledgements: Acknowledgements| {
@@ -398,6 +399,7 @@ pub fn propose(context: &Context, wanted: VerifiedFleet, options: &Options<'_>) 
         defaulted: &draft.defaulted(),
         stored_secrets: &stored_secrets,
         damaged: &damaged,
+        unproved: &unproved,
         lines: &lines(&wanted),
         keep: &kept(distro, wanted.lock()),
         probes: &probes(distro, wanted.lock()),

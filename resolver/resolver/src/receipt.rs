@@ -299,6 +299,14 @@ impl Signed {
     }
 }
 
+impl Signed {
+    /// Whether the record of a pack is there as it was signed.
+    pub(crate) fn is_over_record(&self, generation: &Generation, pack: &PackId) -> bool {
+        let bytes = generation.record(pack).ok().flatten();
+        bytes.is_some_and(|bytes| self.is_over(&format!("records/{pack}/install.json"), &bytes))
+    }
+}
+
 /// Checks the signature of a generation's receipt, without looking at the files that it is over.
 ///
 /// # Errors

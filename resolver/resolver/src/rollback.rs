@@ -151,6 +151,7 @@ fn check_policy_and_plan(
         defaulted: &std::collections::BTreeSet::new(),
         stored_secrets: &|_| Vec::new(),
         damaged: &BTreeMap::new(),
+        unproved: &std::collections::BTreeSet::new(),
         lines: &BTreeMap::new(),
         keep: &target.facts.keep,
         probes: &target.facts.probes,

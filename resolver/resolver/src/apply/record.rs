@@ -18,6 +18,7 @@ use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::pack::Place;
 use crate::plan::document::Evidence;
+use crate::receipt;
 use crate::trust::TrustedPlan;
 use crate::verified::VerifiedPack;
 
@@ -59,7 +60,7 @@ pub(super) fn install_record(facts: &Facts<'_>) -> Result<Vec<u8>> {
     let now = seconds(facts.context.clock.now());
     let subject = Subject::Pack(id.clone());
     let evidence = facts.trusted.evidence().iter().find(|(own, _)| *own == subject).map(|(_, own)| own);
-    let previous = facts.before.and_then(|before| record_of(before, id));
+    let previous = facts.before.and_then(|before| record_of(facts.context, before, id));
     let kept = |field: &str| previous.as_ref().and_then(|record| record.get(field)).cloned();
     // A pack that did not change was trusted when it was installed, and that is when the record says.
     let outcome = match evidence {
@@ -136,7 +137,7 @@ fn outcome(facts: &Facts<'_>, evidence: &Evidence, now: &str) -> Outcome {
 fn of_generation(facts: &Facts<'_>, number: u64) -> Option<Outcome> {
     let generations = Generations::new(facts.context.home.clone(), facts.context.store.disk().clone());
     let generation = generations.open(GenerationNumber::new(number)?).ok()?;
-    recorded(record_of(&generation, &facts.pack.locked().id).as_ref())
+    recorded(record_of(facts.context, &generation, &facts.pack.locked().id).as_ref())
 }
 
 fn recorded(record: Option<&Map<String, Value>>) -> Option<Outcome> {
@@ -148,9 +149,17 @@ fn recorded(record: Option<&Map<String, Value>>) -> Option<Outcome> {
     })
 }
 
-fn record_of(generation: &Generation, id: &PackId) -> Option<Map<String, Value>> {
+/// The record of a pack in a generation, when it is the one that was signed: what somebody wrote there afterwards
+/// must not come into a record that is signed anew.
+fn record_of(context: &Context, generation: &Generation, id: &PackId) -> Option<Map<String, Value>> {
+    let signed = receipt::signed(context, generation).ok()?;
+    let bytes = generation.record(id).ok().flatten()?;
     // A damaged record of before must not stop a good one from being written.
-    serde_json::from_slice(&generation.record(id).ok()??).ok()
+    if signed.is_over(&format!("records/{id}/install.json"), &bytes) {
+        serde_json::from_slice(&bytes).ok()
+    } else {
+        None
+    }
 }
 
 /// The SHA-256 of the manifest's file alone, in hexadecimal, for who has tools for that.

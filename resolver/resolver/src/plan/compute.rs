@@ -65,6 +65,8 @@ pub struct PlanInput<'a> {
     pub stored_secrets: &'a dyn Fn(&CapsuleName) -> Vec<EnvKey>,
     /// Items that are pinned and not as they were pinned, with what is wrong.
     pub damaged: &'a BTreeMap<Subject, String>,
+    /// Packs whose record of acceptance proves nothing: they have to be accepted again.
+    pub unproved: &'a BTreeSet<Subject>,
     /// Lines of `Distro.toml`.
     pub lines: &'a BTreeMap<Subject, u32>,
     /// Capsules that are never pruned.
@@ -331,8 +333,15 @@ impl<'a> Planner<'a> {
             reason: what.to_owned(),
             line: self.line(subject, artifact),
         });
+        let mut why = Vec::new();
         if Self::needs_of_its_own(subject, artifact) && self.is_revoked(subject, artifact) {
-            self.need(subject, artifact, vec![Why::Revoked]);
+            why.push(Why::Revoked);
+        }
+        if self.input.unproved.contains(subject) {
+            why.push(Why::Record);
+        }
+        if !why.is_empty() {
+            self.need(subject, artifact, why);
         }
     }
 

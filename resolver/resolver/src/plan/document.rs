@@ -374,6 +374,8 @@ pub enum Why {
     Provenance,
     /// Somebody took the trust in it back.
     Revoked,
+    /// The record of how it was accepted is not the one that was signed.
+    Record,
 }
 
 impl Why {
@@ -388,6 +390,7 @@ impl Why {
             Self::Signer => "has another signer",
             Self::Provenance => "has another provenance",
             Self::Revoked => "was revoked",
+            Self::Record => "was accepted in a record that was changed",
         }
     }
 }

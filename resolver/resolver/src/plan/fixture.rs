@@ -133,6 +133,7 @@ impl World {
             defaulted: &std::collections::BTreeSet::new(),
             stored_secrets: &keys,
             damaged: &self.damaged,
+            unproved: &std::collections::BTreeSet::new(),
             lines: &BTreeMap::from([("capsule:fs".parse().unwrap(), 7)]),
             keep: &self.keep,
             probes: &BTreeMap::new(),
