@@ -18,6 +18,7 @@ pub(crate) struct VariableArgs {
 /// What a person consents to on the command line. None of these implies another.
 #[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "Consent")]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
 pub(crate) struct ConsentArgs {
     /// Acknowledge everything in this plan, or just SUBJECT at DIGEST (64 hex digits)
     #[arg(long, value_name = "SUBJECT@DIGEST", num_args = 0..=1, require_equals = true, default_missing_value = "")]

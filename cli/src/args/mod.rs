@@ -209,6 +209,27 @@ pub(crate) enum Verb {
     Daemon(DaemonArgs),
 }
 
+impl Verb {
+    /// Whether it plans in order to switch to what it planned.
+    pub(crate) fn changes_the_machine(&self) -> bool {
+        match self {
+            Self::Apply(args) => !args.dry_run,
+            Self::Init(args) => !args.here,
+            Self::Add(_) | Self::Remove(_) | Self::Update(_) => true,
+            Self::Distro(verb) => {
+                matches!(verb, DistroVerb::Apply(args) | DistroVerb::Update(args) if !args.dry_run)
+            }
+            Self::Packs(verb) => match verb {
+                PacksVerb::Install(args) => !args.dry_run,
+                PacksVerb::Update(args) => !args.dry_run,
+                PacksVerb::Uninstall(_) | PacksVerb::Rollback(_) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
 /// Parses `500ms`, `10s`, `2m`, `1h`; a bare number is seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

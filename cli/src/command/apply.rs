@@ -6,7 +6,7 @@ use std::path::Path;
 
 use astrid_manifest::Subject;
 use astrid_manifest::trust::Ack;
-use astrid_resolver::apply::{Applied, ApplyOptions, Applying, apply};
+use astrid_resolver::apply::{Applied, ApplyOptions, Applying, apply, begin};
 use astrid_resolver::bundle::Bundled;
 use astrid_resolver::gate::{CarriedRoot, adopt_carried};
 use astrid_resolver::observed::Depth;
@@ -264,9 +264,34 @@ fn carried_root(session: &mut Session, context: &Context, bundle: &Bundled) -> R
     Ok(())
 }
 
+/// Finishes or undoes what an earlier command left half-done, before anything is planned: a plan is made for the home
+/// as it is, and part of what a switch brings would not be there yet.
+pub(crate) fn settle(session: &mut Session) -> Result<(), Failure> {
+    if !session.home()?.journal().exists() {
+        return Ok(());
+    }
+    let context = session.context()?;
+    let (writer, recovered) = begin(&context, "astrid", session.global.lock_timeout)?;
+    drop(writer);
+    tell_recovered(session, recovered);
+    Ok(())
+}
+
 /// What people are told about a switch.
 pub(crate) fn told(session: &mut Session, applied: &Applied) {
-    match applied.recovered {
+    tell_recovered(session, applied.recovered);
+    for note in &applied.notes {
+        session.shell.warn(&render::safe(note));
+    }
+    match (applied.changed, applied.generation) {
+        (true, Some(number)) => session.shell.note(&format!("generation {number} is current")),
+        (false, Some(number)) => session.shell.note(&format!("generation {number} stays current")),
+        _ => {}
+    }
+}
+
+fn tell_recovered(session: &mut Session, recovered: Recovered) {
+    match recovered {
         Recovered::Nothing => {}
         Recovered::Finished(number) => {
             session.shell.note(&format!(
@@ -280,14 +305,6 @@ pub(crate) fn told(session: &mut Session, applied: &Applied) {
                 is_current(number)
             ));
         }
-    }
-    for note in &applied.notes {
-        session.shell.warn(&render::safe(note));
-    }
-    match (applied.changed, applied.generation) {
-        (true, Some(number)) => session.shell.note(&format!("generation {number} is current")),
-        (false, Some(number)) => session.shell.note(&format!("generation {number} stays current")),
-        _ => {}
     }
 }
 

@@ -35,6 +35,9 @@ use crate::session::Session;
 
 /// Runs one verb; without any, says how things are and what can be typed.
 pub(crate) fn run(verb: Option<Verb>, session: &mut Session) -> Outcome {
+    if verb.as_ref().is_some_and(Verb::changes_the_machine) {
+        apply::settle(session)?;
+    }
     match verb {
         None => status::bare(session),
         Some(Verb::Up(_)) => kernel::up(session),

@@ -26,7 +26,9 @@ fn packs() -> Vec<PathBuf> {
 }
 
 fn capsules() -> Vec<PathBuf> {
-    packs().iter().flat_map(|pack| folders(&pack.join("capsules"))).collect()
+    // A pack may have executors only.
+    let held = packs().into_iter().map(|pack| pack.join("capsules")).filter(|folder| folder.is_dir());
+    held.flat_map(|folder| folders(&folder)).collect()
 }
 
 #[test]
