@@ -123,8 +123,11 @@ fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
         return Err(Failure::usage("--expires lies in the past"));
     }
     let asks = session.world.interactive && !session.shell.for_programs();
+    let packs = AllFacts::of_plan(&context, &fleet, &document)?;
     for request in requests(&document, wanted.clone()) {
         if flagged(&flags, &request) {
+            // What is acknowledged is shown, also when nobody is asked.
+            session.shell.say(crate::render::trust::summary(&document, &request, &packs).trim());
             continue;
         }
         if !asks {
@@ -137,10 +140,9 @@ fn ack(session: &mut Session, args: &AckArgs) -> Outcome {
             )
             .hint("review it with `astrid trust review`, then pass --trust=SUBJECT@DIGEST"));
         }
-        let packs = AllFacts::of_plan(&context, &fleet, &document)?;
         let mut person = Person { shell: &mut session.shell, packs: &packs };
         let typed = person.ask(&document, &request)?;
-        if typed.is_none_or(|typed| typed.trim() != request.expected()) {
+        if typed.is_none_or(|typed| typed != request.expected()) {
             return Err(Failure::failed("Cancelled.").hint(format!("type exactly `{}`", request.expected())));
         }
     }

@@ -6,6 +6,7 @@
 
 mod record;
 mod rules;
+mod written;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,6 @@ use std::time::Duration;
 use astrid_authority::{CapsuleName, Digest, EnvKey};
 use astrid_manifest::subject::Subject;
 use astrid_manifest::trust::AckFile;
-use astrid_store::Disk;
 use astrid_store::generation::{
     Action as MadeBy, CapsuleItem, Configuration as StoredConfiguration, Generation, GenerationNumber,
     Generations, Inventory, MetaInput, PackItem, Part, Setting as StoredSetting,
@@ -33,9 +33,9 @@ use crate::trust::{Floors, Pins, Revocations, TrustedPlan};
 use crate::variables::{Configuration, Setting};
 use crate::verified::VerifiedFleet;
 
-pub use record::Outcome;
 pub(crate) use record::{NO_SANDBOX_WARNING_VERSION, trust_block};
 use rules::{check_base, check_pin, check_rules};
+use written::{Written, read};
 
 /// Runs what has to happen after trust and before the switch, such as lifecycle hooks in the sandbox.
 ///
@@ -253,7 +253,7 @@ impl Run<'_> {
     ) -> Result<(GenerationNumber, Vec<String>)> {
         let generation = self.stage(current)?;
         let number = generation.number();
-        let mut written = Written { disk: self.context.store.disk(), files: Vec::new() };
+        let mut written = Written::new(self.context.store.disk());
         let prepared = hooks
             .before_switch(current, &generation)
             .and_then(|()| self.write_declaration(&mut written))
@@ -582,39 +582,6 @@ impl Run<'_> {
         let folder: &Path = self.applying.wanted.declaration().folder()?;
         let is_builtin = *self.applying.wanted.declaration().origin() == crate::Origin::Builtin;
         (self.options.write_lock && !is_builtin).then(|| folder.join(crate::declaration::LOCK))
-    }
-}
-
-/// Files beside the declaration that were written before the switch, with what they held.
-struct Written<'a> {
-    disk: &'a Disk,
-    files: Vec<(PathBuf, Option<Vec<u8>>, u32)>,
-}
-
-impl Written<'_> {
-    fn write(&mut self, path: PathBuf, before: Option<Vec<u8>>, bytes: &[u8], mode: u32) -> Result<()> {
-        self.disk.write_atomic(&path, bytes, mode)?;
-        self.files.push((path, before, mode));
-        Ok(())
-    }
-
-    /// The switch did not happen: the files say again what is in force. What can't be taken back stays, and the
-    /// next plan shows it.
-    fn take_back(self) {
-        for (path, before, mode) in self.files.into_iter().rev() {
-            let _ = match before {
-                Some(before) => self.disk.write_atomic(&path, &before, mode),
-                None => self.disk.remove_file(&path),
-            };
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::failed(format!("{} can't be read", path.display())).caused_by(error)),
     }
 }
 

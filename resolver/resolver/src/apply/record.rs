@@ -32,13 +32,13 @@ pub(crate) fn trust_block() -> Value {
 
 /// How a pack came to be trusted, and by whom, as the record says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+struct Outcome {
     /// `interactive`, `cli_flag`, `acknowledgement` or `builtin`.
-    pub method: String,
+    method: String,
     /// `cli`, or the file that holds the acknowledgement.
-    pub actor: String,
+    actor: String,
     /// When it was acknowledged.
-    pub at: String,
+    at: String,
 }
 
 /// What a record is made from.
