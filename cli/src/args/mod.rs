@@ -177,7 +177,7 @@ pub(crate) enum Verb {
     /// Seal a distro into one file, and look at such files
     #[command(subcommand)]
     Distro(DistroVerb),
-    /// Check packs
+    /// Look at packs, install, update and run them, and write new ones
     #[command(subcommand)]
     Packs(PacksVerb),
     /// Say what packs are around, and what they offer and disclose; only looks

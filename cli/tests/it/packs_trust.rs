@@ -335,7 +335,11 @@ fn a_record_that_was_changed_is_no_evidence_for_a_later_one_denied() {
     // Another pack is trusted; this one has to be trusted again before anything is signed anew.
     let ran = env.astrid(&other);
     assert_eq!(ran.code, 82, "{}", ran.shown());
-    assert!(ran.stderr.contains("pack:tools 1.0.0 was accepted in a record that was changed"), "{}", ran.shown());
+    assert!(
+        ran.stderr.contains("pack:tools 1.0.0 was accepted in a record that was changed"),
+        "{}",
+        ran.shown()
+    );
     assert_eq!(env.astrid(&["packs", "update", "tools", "--yes", "--no-boot"]).code, 82);
     env.ok(&["packs", "update", "tools", "--yes", "--trust", "--no-boot"]);
     let now = record(&env, "tools");
