@@ -5,7 +5,9 @@ use std::path::Path;
 use astrid_manifest::Lock;
 use astrid_resolver::Target;
 use astrid_resolver::bundle::{self, Shuttle};
-use astrid_resolver::context::{Context, Network};
+#[cfg(feature = "sign")]
+use astrid_resolver::context::Context;
+use astrid_resolver::context::Network;
 use astrid_resolver::resolution::{LockMode, Request, Upgrade};
 use astrid_resolver::sealing::{self, Options, Sealer};
 use astrid_resolver::signing::{self, Signed};
