@@ -57,7 +57,7 @@ pub(crate) struct SignatureArgs {
     /// The key that signed: its text, a file with it or with a PEM, or the name of a key of this home
     #[arg(long, value_name = "KEY", group = "whose", requires = "artifact")]
     pub(crate) key: Option<String>,
-    /// The kind of statement that must have been signed, such as https://slsa.dev/provenance/v1
+    /// The kind of statement that must have been signed: the URI of its predicate, such as that of SLSA provenance
     #[arg(long, value_name = "URI", requires = "artifact")]
     pub(crate) predicate_type: Option<String>,
     /// Who must have built it, as the statement says
