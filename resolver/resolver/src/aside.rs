@@ -1,7 +1,5 @@
 //! From a run that only looked to the home: what was trusted is brought in, byte for byte, and nothing else.
 
-use std::num::NonZeroUsize;
-
 use astrid_authority::Digest;
 use astrid_manifest::lock::Lock;
 use astrid_store::{Batch, Store};
@@ -9,7 +7,6 @@ use astrid_store::{Batch, Store};
 use crate::brought;
 use crate::context::Context;
 use crate::error::Result;
-use crate::fetch::for_each;
 
 /// Puts what `lock` pins from the store of a run that only looked into the store of `own`.
 ///
@@ -20,21 +17,18 @@ use crate::fetch::for_each;
 pub fn keep(own: &Context, looked: &Context, lock: &Lock) -> Result<()> {
     let from = &looked.store;
     let batch = own.store.batch();
-    let threads = NonZeroUsize::new(own.store.disk().parallelism()).unwrap_or(NonZeroUsize::MIN);
     let capsules = lock.capsules.iter().map(|one| (one.content, [one.archive, one.bundle]));
     let packs = lock.packs.iter().map(|one| (one.content, [one.archive, one.bundle]));
-    let pinned: Vec<_> = capsules.chain(packs).collect();
-    for_each(threads, &pinned, |(content, parts)| {
-        copy(from, &batch, content)?;
-        for entry in from.tree(content)?.entries() {
+    for (content, parts) in capsules.chain(packs) {
+        copy(from, &batch, &content)?;
+        for entry in from.tree(&content)?.entries() {
             copy(from, &batch, &entry.blob)?;
         }
         // An archive is kept only where it was fetched.
-        for part in parts.iter().flatten().filter(|part| from.contains(part)) {
-            copy(from, &batch, part)?;
+        for part in parts.into_iter().flatten().filter(|part| from.contains(part)) {
+            copy(from, &batch, &part)?;
         }
-        Ok(())
-    })?;
+    }
     batch.finish()?;
     brought::keep(own, looked)
 }
